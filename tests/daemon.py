@@ -1,0 +1,317 @@
+"""A real supervisord for tests, benchmarks and the demo."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+import xmlrpc.client
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, TypeVar
+
+from supervisor.xmlrpc import SupervisorTransport
+
+# What a program of a test does when it is told to stop. Each is a value for `command=`.
+MANNERS = {
+    'at once': '/bin/sleep 100000',
+    'late': "/bin/sh -c 'trap \"sleep 0.5; exit 0\" TERM; while :; do sleep 0.05; done'",
+    'never': "/bin/sh -c 'trap \"\" TERM; while :; do sleep 0.05; done'",
+    'exits 0': '/bin/sh -c "exit 0"',
+    'exits 1': '/bin/sh -c "exit 1"',
+    'no such program': '/no/such/program',
+}
+
+PLUGIN = """
+[rpcinterface:restarter]
+supervisor.rpcinterface_factory = supervisor_restarter:make_rpcinterface
+"""
+
+SCRIPTS = Path(sys.executable).parent
+
+Found = TypeVar('Found')
+
+
+def wait_until(condition: Callable[[], Found], what: str = 'the condition',
+               seconds: float = 20.0) -> Found:
+    """Wait until `condition` is true and return its value; at most `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError('%s: not within %s seconds' % (what, seconds))
+        time.sleep(0.005)
+
+
+def connect(url: str, username: Optional[str] = None,
+            password: Optional[str] = None) -> xmlrpc.client.ServerProxy:
+    """Return a proxy for the supervisord at `url` (`unix://…` or `http://…`)."""
+    transport = SupervisorTransport(username, password, url)
+    return xmlrpc.client.ServerProxy('http://127.0.0.1', transport=transport)
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+class Daemon:
+    """A supervisord with its folder; ended, with all that it started, on exit.
+
+        with Daemon('''
+            [program:web]
+            command = /bin/sleep 100000
+            numprocs = 3
+            process_name = %(program_name)s_%(process_num)d
+        ''') as daemon:
+            daemon.wait_running('web')
+            assert daemon.rpc.restarter.restartProcessGroup('web') is True
+
+    `options` go into [rpcinterface:restarter]; `extra_plugins` is appended as it is. With
+    `username` and `password`, all servers ask for them and `rpc` gives them.
+    """
+
+    def __init__(self, programs: str, options: Optional[Dict[str, Any]] = None, unix: bool = True,
+                 inet: bool = False, username: str = '', password: str = '', plugin: str = PLUGIN,
+                 extra: str = '', daemonize: bool = False, minfds: int = 1024,
+                 loglevel: str = 'debug', prefix: Optional[List[str]] = None,
+                 env: Optional[Dict[str, str]] = None, scripts: Path = SCRIPTS):
+        self.folder = Path(tempfile.mkdtemp(prefix='restarter-', dir='/tmp'))
+        self.username, self.password = username, password
+        self.unix_url = 'unix://%s' % (self.folder / 's.sock') if unix else None
+        self.port = free_port() if inet else None
+        self.inet_url = 'http://127.0.0.1:%d' % self.port if self.port else None
+        self.url = self.unix_url or self.inet_url
+        self.configuration = self.folder / 'supervisord.conf'
+        self.logfile = self.folder / 'supervisord.log'
+        self.pidfile = self.folder / 'supervisord.pid'
+        self.daemonize = daemonize
+        self.prefix = prefix or []
+        self.env = env
+        self.scripts = scripts
+        self.process: Optional[subprocess.Popen] = None
+        self._minfds, self._loglevel = minfds, loglevel
+        self._plugin = plugin + ''.join('%s = %s\n' % pair for pair in (options or {}).items())
+        self._extra = textwrap.dedent(extra)
+        self.write_configuration(programs)
+
+    def write_configuration(self, programs: str) -> None:
+        """Write the configuration file anew, with other `programs`."""
+        login = ''
+        if self.username:
+            login = 'username = %s\npassword = %s\n' % (self.username, self.password)
+        parts = ['[supervisord]', 'logfile = %s' % self.logfile, 'pidfile = %s' % self.pidfile,
+                 'childlogdir = %s' % self.folder, 'loglevel = %s' % self._loglevel,
+                 'minfds = %d' % self._minfds, 'directory = %s' % self.folder,
+                 'nodaemon = %s' % ('false' if self.daemonize else 'true'), '']
+        if self.unix_url:
+            parts += ['[unix_http_server]', 'file = %s' % self.unix_url[len('unix://'):], login]
+        if self.port:
+            parts += ['[inet_http_server]', 'port = 127.0.0.1:%d' % self.port, login]
+        parts += ['[rpcinterface:supervisor]', 'supervisor.rpcinterface_factory = '
+                  'supervisor.rpcinterface:make_main_rpcinterface', '', self._plugin,
+                  '[supervisorctl]', 'serverurl = %s' % self.url, login,
+                  self._extra, textwrap.dedent(programs)]
+        self.configuration.write_text('\n'.join(parts) + '\n')
+
+    # life and death
+
+    def start(self) -> 'Daemon':
+        """Start supervisord and wait until it answers."""
+        with open(str(self.folder / 'output'), 'ab') as output:
+            self.process = subprocess.Popen(
+                self.prefix + [str(self.scripts / 'supervisord'), '-c', str(self.configuration)],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=str(self.folder),
+                env=self.env)
+        wait_until(self._answers, 'supervisord answers')
+        return self
+
+    def _answers(self) -> bool:
+        if self.process.poll() is not None and not (self.daemonize and not self.process.poll()):
+            raise AssertionError('supervisord did not start:\n%s' % self.output())
+        try:
+            with self.connection() as rpc:
+                return rpc.supervisor.getState()['statename'] == 'RUNNING'
+        except OSError:
+            return False
+
+    @property
+    def pid(self) -> int:
+        """supervisord's process id."""
+        return int(self.pidfile.read_text()) if self.daemonize else self.process.pid
+
+    def signal(self, signum: int) -> None:
+        """Send supervisord a signal."""
+        os.kill(self.pid, signum)
+
+    def alive(self) -> bool:
+        """Whether supervisord is running."""
+        if not self.daemonize:
+            return self.process.poll() is None
+        try:
+            os.kill(self.pid, 0)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def wait_ended(self, seconds: float = 20.0) -> None:
+        """Wait until supervisord is gone."""
+        wait_until(lambda: not self.alive(), 'supervisord ends', seconds)
+
+    def stop(self) -> None:
+        """End supervisord with all its processes, and remove its folder."""
+        try:
+            if self.process is not None and self.alive():
+                mine, children = self.pid, self.descendants()
+                self.signal(signal.SIGTERM)
+                try:
+                    self.wait_ended(5)
+                except AssertionError:
+                    for pid in [mine] + children:
+                        _kill(pid)
+            if self.process is not None:
+                self.process.wait(5)
+        finally:
+            shutil.rmtree(str(self.folder), ignore_errors=True)
+
+    def __enter__(self) -> 'Daemon':
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, kind: Any, why: Any, trace: Any) -> None:
+        if kind is not None:
+            sys.stderr.write('--- supervisord.log ---\n%s\n' % self.log()[-6000:])
+        self.stop()
+
+    # questions
+
+    def connection(self, url: Optional[str] = None) -> xmlrpc.client.ServerProxy:
+        """Return a new connection; a context manager that closes it."""
+        return connect(url or self.url, self.username or None, self.password or None)
+
+    @property
+    def rpc(self) -> xmlrpc.client.ServerProxy:
+        """A new connection for one call, as in `daemon.rpc.supervisor.getState()`."""
+        return self.connection()
+
+    def processes(self, group: str) -> Dict[str, Dict[str, Any]]:
+        """Return Supervisor's process info of a group, by process name."""
+        with self.connection() as rpc:
+            return {info['name']: info for info in rpc.supervisor.getAllProcessInfo()
+                    if info['group'] == group}
+
+    def pids(self, group: str) -> Dict[str, int]:
+        """Return the process ids of a group, by process name; 0 for what is down."""
+        return {name: info['pid'] for name, info in self.processes(group).items()}
+
+    def states(self, group: str) -> Dict[str, str]:
+        """Return the state names of a group, by process name."""
+        return {name: info['statename'] for name, info in self.processes(group).items()}
+
+    def wait_running(self, group: str, seconds: float = 20.0) -> Dict[str, int]:
+        """Wait until all of a group are RUNNING; return their process ids."""
+        wait_until(lambda: set(self.states(group).values()) == {'RUNNING'},
+                   '%s is RUNNING' % group, seconds)
+        return self.pids(group)
+
+    def wait_state(self, group: str, name: str, *states: str, seconds: float = 20.0) -> None:
+        """Wait until one process is in one of the states."""
+        wait_until(lambda: self.states(group).get(name) in states,
+                   '%s:%s is %s' % (group, name, ' or '.join(states)), seconds)
+
+    def log(self) -> str:
+        """What supervisord has logged."""
+        return self.logfile.read_text(errors='replace') if self.logfile.exists() else ''
+
+    def output(self) -> str:
+        """What supervisord wrote to its terminal, and its log."""
+        return (self.folder / 'output').read_text(errors='replace') + self.log()
+
+    def cpu(self) -> float:
+        """Seconds of CPU that supervisord itself has used."""
+        fields = self._stat().rsplit(')', 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+    def memory(self) -> int:
+        """Resident memory of supervisord, in bytes."""
+        return int(self._stat().rsplit(')', 1)[1].split()[21]) * os.sysconf('SC_PAGE_SIZE')
+
+    def descriptors(self) -> List[str]:
+        """What supervisord's open descriptors point to."""
+        folder = '/proc/%d/fd' % self.pid
+        links = []
+        for name in os.listdir(folder):
+            try:
+                links.append('%s -> %s' % (name, os.readlink(os.path.join(folder, name))))
+            except FileNotFoundError:  # the one that listdir itself had open
+                continue
+        return links
+
+    def _stat(self) -> str:
+        return Path('/proc/%d/stat' % self.pid).read_text()
+
+    def descendants(self) -> List[int]:
+        """Process ids of supervisord's children and theirs."""
+        return descendants(self.pid)
+
+    # commands, as a user types them
+
+    def command(self, name: str, *arguments: str, **popen: Any) -> subprocess.CompletedProcess:
+        """Run an installed script with this configuration."""
+        return subprocess.run(
+            [str(self.scripts / name), '-c', str(self.configuration)] + list(arguments),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            universal_newlines=True, timeout=popen.pop('timeout', 120), **popen)
+
+    def supervisorctl(self, *arguments: str, **popen: Any) -> subprocess.CompletedProcess:
+        """Run supervisorctl."""
+        return self.command('supervisorctl', *arguments, **popen)
+
+    def restart_group(self, *arguments: str, **popen: Any) -> subprocess.CompletedProcess:
+        """Run the console script."""
+        return self.command('supervisorctl_restart_group', *arguments, **popen)
+
+
+def group(name: str, numprocs: int, command: str = MANNERS['at once'], startsecs: int = 0,
+          **settings: Any) -> str:
+    """Return the configuration of a group of like processes `name:name_000`, `name_001`, …"""
+    lines = ['[program:%s]' % name, 'command = %s' % command, 'numprocs = %d' % numprocs,
+             'process_name = %%(program_name)s_%%(process_num)03d',
+             'startsecs = %s' % startsecs, 'stdout_logfile = NONE', 'stderr_logfile = NONE']
+    lines += ['%s = %s' % pair for pair in settings.items()]
+    return '\n'.join(lines) + '\n'
+
+
+def descendants(pid: int) -> List[int]:
+    """Return the process ids of the children of `pid` and of theirs."""
+    children: Dict[int, List[int]] = {}
+    for entry in os.listdir('/proc'):
+        if entry.isdigit():
+            try:
+                stat = Path('/proc/%s/stat' % entry).read_text()
+            except OSError:  # gone in the meantime
+                continue
+            children.setdefault(int(stat.rsplit(')', 1)[1].split()[1]), []).append(int(entry))
+    found, pending = [], [pid]
+    while pending:
+        below = children.get(pending.pop(), [])
+        found += below
+        pending += below
+    return found
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
