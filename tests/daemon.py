@@ -286,7 +286,7 @@ def group(name: str, numprocs: int, command: str = MANNERS['at once'], startsecs
           **settings: Any) -> str:
     """Return the configuration of a group of like processes `name:name_000`, `name_001`, …"""
     lines = ['[program:%s]' % name, 'command = %s' % command, 'numprocs = %d' % numprocs,
-             'process_name = %%(program_name)s_%%(process_num)03d',
+             'process_name = %(program_name)s_%(process_num)03d',
              'startsecs = %s' % startsecs, 'stdout_logfile = NONE', 'stderr_logfile = NONE']
     lines += ['%s = %s' % pair for pair in settings.items()]
     return '\n'.join(lines) + '\n'

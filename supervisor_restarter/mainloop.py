@@ -1,0 +1,164 @@
+"""Makes supervisord's main loop turn when a restart has something to do.
+
+The main loop sleeps up to a second, and since Python 3.5 a signal does not end its sleep. So while
+a restart is running there is a pipe in its socket map; the arrival of any signal, SIGCHLD above all,
+writes to it (`signal.set_wakeup_fd`), and for what is due by time alone a timer sends SIGALRM.
+When no restart is running any more, all of it is as it was.
+"""
+
+import os
+import signal
+import threading
+import traceback
+from typing import Any, Callable, Dict, Tuple
+
+from supervisor import events
+
+# The timer is set for a shorter time than this, in seconds; it is set anew with each pass.
+LONGEST = 3600.0
+
+Callback = Callable[[], Any]
+
+
+class MainLoop:
+    """Drives the restarts of a supervisord, as an entry of its socket map.
+
+    `restarts` has `advance(everything)`, `due()` in seconds, and `finished`.
+    """
+
+    def __init__(self, options: Any, restarts: Any):
+        self.options = options
+        self.restarts = restarts
+        self._pipe: Tuple[int, ...] = ()
+        self._signals = False
+        self._complained = False
+        self._unanswered: Dict[Callback, Any] = {}
+        # At a reload supervisord closes descriptors but keeps the socket map
+        # (supervisor/options.py: cleanup_fds), so all must be given back before.
+        events.subscribe(events.SupervisorStoppingEvent, self._on_stopping)
+
+    # what the namespace asks for
+
+    def prepare(self) -> None:
+        """See to it that the main loop turns for a restart that is about to begin.
+
+        Raises OSError where supervisord has no descriptors left.
+        """
+        if not self._pipe:
+            self._pipe = os.pipe()
+            for descriptor in self._pipe:
+                os.set_blocking(descriptor, False)
+            self.options.get_socket_map()[self._pipe[0]] = self
+            self._take_signals()
+
+    def hand_over(self, restart: Any, callback: Callback) -> None:
+        """When `restart` has its outcome, let `callback` be polled at once."""
+        self._unanswered[callback] = restart
+
+    def turn(self) -> None:
+        """Make a pass over everything."""
+        self._pass(everything=True)
+
+    # what supervisord asks of an entry in its socket map (supervisor/supervisord.py: runforever)
+
+    def readable(self) -> bool:
+        # Whatever turned the loop: if something is due, it must not sleep now.
+        if self._pipe and not self.restarts.finished and self.restarts.due() <= 0:
+            self._poke()
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def handle_read_event(self) -> None:
+        if not self._pipe:  # given back, in the same turn of the loop
+            return
+        try:
+            while len(os.read(self._pipe[0], 4096)) == 4096:
+                pass
+        except BlockingIOError:
+            pass
+        self._pass(everything=False)
+
+    def handle_write_event(self) -> None:
+        """Never called: `writable` is false."""
+
+    def handle_error(self) -> None:
+        self.options.logger.critical('restarter: %s' % traceback.format_exc())
+
+    # the inside
+
+    def _on_stopping(self, event: events.SupervisorStoppingEvent) -> None:
+        try:
+            self.turn()
+        except Exception:  # It must not keep supervisord from stopping.
+            self.handle_error()
+
+    def _pass(self, everything: bool) -> None:
+        self.restarts.advance(everything)
+        for callback, restart in list(self._unanswered.items()):
+            if restart.outcome is not None:
+                self._poll_next(callback)
+                del self._unanswered[callback]
+        if self.restarts.finished:
+            self._give_back()
+        elif self.restarts.due() <= 0:
+            self._poke()
+        elif self._signals:
+            signal.setitimer(signal.ITIMER_REAL, min(self.restarts.due(), LONGEST))
+
+    def _poll_next(self, callback: Callback) -> None:
+        # The channel that waits for it is left alone until its delay has passed
+        # (supervisor/http.py: deferring_http_channel.writable).
+        for channel in self.options.get_socket_map().values():
+            producers = getattr(channel, 'producer_fifo', ())
+            if len(producers) and getattr(producers.first(), 'callback', None) is callback:
+                channel.delay = 0
+
+    def _poke(self) -> None:
+        try:
+            os.write(self._pipe[1], b'.')
+        except BlockingIOError:  # It is full: the loop is going to turn in any case.
+            pass
+
+    def _take_signals(self) -> None:
+        """Let signals and the timer write to the pipe, unless they are in use."""
+        why = ''
+        if threading.current_thread() is not threading.main_thread():
+            why = 'supervisord does not run in the main thread'
+        elif signal.getsignal(signal.SIGALRM) != signal.SIG_DFL or any(
+                signal.getitimer(signal.ITIMER_REAL)):
+            why = 'something else uses the alarm signal'
+        else:
+            other = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+            if other == -1:
+                signal.signal(signal.SIGALRM, _only_wake_up)
+                self._signals = True
+                return
+            signal.set_wakeup_fd(other)
+            why = 'something else uses the wakeup descriptor of signals'
+        if not self._complained:
+            self._complained = True
+            self.options.logger.warn("restarter: %s, so restarts go at supervisord's own pace" % why)
+
+    def _give_back(self) -> None:
+        if not self._pipe:
+            return
+        if self._signals:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.set_wakeup_fd(-1)
+            self._signals = False
+        # The poller must forget the descriptor before it is somebody else's. In its own turn of the
+        # loop `readable` stays true: the loop would unregister it once more, which is an error.
+        poller = self.options.poller
+        if self._pipe[0] in getattr(poller, 'readables', ()):
+            poller.unregister_readable(self._pipe[0])
+        del self.options.get_socket_map()[self._pipe[0]]
+        for descriptor in self._pipe:
+            os.close(descriptor)
+        self._pipe = ()
+
+
+def _only_wake_up(signum: int, frame: Any) -> None:
+    """SIGALRM's handler: what matters is that the signal wrote to the pipe."""

@@ -1,0 +1,96 @@
+"""Which restarts a supervisord has."""
+
+import time
+import traceback
+from typing import Any, Dict
+
+from supervisor import events
+
+from supervisor_restarter.faults import Faults, RPCError, shown
+from supervisor_restarter.member import PHASES
+from supervisor_restarter.restart import GroupRestart
+from supervisor_restarter.settings import Settings
+
+# In Supervisor 4.2.0 the event comes before the process has its new state, so its class tells.
+_NO_NEWS = (events.ProcessStateStartingEvent, events.ProcessStateStoppingEvent)
+
+
+class Restarts:
+    """The restarts of one supervisord: at most one runs for each group.
+
+    To whoever drives them they are one thing with `advance()`, `due()` and `finished`.
+    """
+
+    def __init__(self, supervisord: Any, clock: Any = time):
+        self.supervisord = supervisord
+        self.clock = clock
+        self._running: Dict[str, GroupRestart] = {}
+        self._last: Dict[str, Dict[str, Any]] = {}  # what getRestartInfo tells, once finished
+        # Until events.clear() (supervisor/supervisord.py: run). To unsubscribe while an event is
+        # handed out would make another subscriber miss it (supervisor/events.py: notify).
+        events.subscribe(events.ProcessStateEvent, self._on_process_state)
+
+    def begin(self, name: str, settings: Settings) -> GroupRestart:
+        """Begin to restart a group; the first pass is yet to come.
+
+        Raises RPCError: RESTART_IN_PROGRESS, or BAD_GROUP where there is no such group.
+        """
+        group = self._group(name)
+        if name in self._running:
+            raise RPCError(Faults.RESTART_IN_PROGRESS, '%s: is being restarted already' % name)
+        groups = self.supervisord.process_groups
+        self._last = {known: info for known, info in self._last.items() if known in groups}
+        self._running[name] = GroupRestart(self.supervisord, group, settings, self.clock)
+        return self._running[name]
+
+    def cancel(self, name: str) -> None:
+        """Let the restart of a group settle.
+
+        Raises RPCError: NO_RESTART, or BAD_GROUP where there is no such group.
+        """
+        self._group(name)
+        if name not in self._running:
+            raise RPCError(Faults.NO_RESTART, '%s: is not being restarted' % name)
+        self._running[name].cancel()
+
+    def info(self, name: str) -> Dict[str, Any]:
+        """Return the struct of `getRestartInfo`. Raises RPCError: BAD_GROUP."""
+        self._group(name)
+        if name in self._running:
+            return self._running[name].info()
+        return self._last.get(name) or dict(dict.fromkeys(PHASES, 0), group=name, state='IDLE',
+                                            total=0, elapsed=0.0, faults=[])
+
+    @property
+    def finished(self) -> bool:
+        """Whether none is running."""
+        return not self._running
+
+    def advance(self, everything: bool = True) -> None:
+        """Make one pass of each; see `GroupRestart.advance`."""
+        for name, restart in list(self._running.items()):
+            try:
+                restart.advance(everything)
+            except Exception as why:  # A bug of ours must not take supervisord's main loop along.
+                self.supervisord.options.logger.critical('restarter: %s' % traceback.format_exc())
+                restart.give_up('%s: %s' % (type(why).__name__, why))
+            if restart.finished:
+                self._last[name] = restart.info()
+                del self._running[name]
+
+    def due(self) -> float:
+        """Return the seconds until one of them has something to do; see `GroupRestart.due`."""
+        return min(restart.due() for restart in self._running.values())
+
+    def _group(self, name: str) -> Any:
+        group = self.supervisord.process_groups.get(name)
+        if group is None:
+            raise RPCError(Faults.BAD_GROUP, '%s: no such group' % shown(name))
+        return group
+
+    def _on_process_state(self, event: events.ProcessStateEvent) -> None:
+        group = event.process.group
+        restart = group and self._running.get(group.config.name)
+        if restart and not isinstance(event, _NO_NEWS):
+            restart.changed(event.process.config.name,
+                            isinstance(event, events.ProcessStateRunningEvent))

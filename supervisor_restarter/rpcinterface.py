@@ -1,0 +1,171 @@
+"""The restarter namespace of supervisord's XML-RPC interface."""
+
+import functools
+import inspect
+from typing import Any, Callable, Dict
+
+from supervisor.http import NOT_DONE_YET
+from supervisor.options import split_namespec
+from supervisor.states import SupervisorStates
+
+from supervisor_restarter import __version__, settings
+from supervisor_restarter.faults import Faults, RPCError, shown
+from supervisor_restarter.mainloop import MainLoop
+from supervisor_restarter.restarts import Restarts
+
+API_VERSION = '3.1'
+
+
+def _rpc_method(method: Callable) -> Callable:
+    # A call that does not fit the signature is a bare INCORRECT_PARAMETERS, and so is any TypeError
+    # of ours (supervisor/xmlrpc.py: traverse). So say what is wrong before the method is called.
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    def checked(self: Any, *arguments: Any) -> Any:
+        try:
+            signature.bind(self, *arguments)
+        except TypeError as why:
+            raise RPCError(Faults.INCORRECT_PARAMETERS, '%s: %s' % (method.__name__, why)) from None
+        return method(self, *arguments)
+    return checked
+
+
+class RestarterNamespaceRPCInterface:
+    """Restarts process groups in the time that the processes themselves need.
+
+    supervisord makes one for each of its HTTP servers; `restarts` and `mainloop` are theirs
+    together.
+    """
+
+    def __init__(self, supervisord: Any, restarts: Restarts, mainloop: MainLoop,
+                 defaults: settings.Settings):
+        self.supervisord = supervisord
+        self._restarts = restarts
+        self._mainloop = mainloop
+        self._defaults = defaults
+
+    def _update(self, text: str) -> None:
+        self.update_text = text  # for unit tests, mainly
+        if self.supervisord.options.mood < SupervisorStates.RUNNING:
+            raise RPCError(Faults.SHUTDOWN_STATE, 'supervisord is stopping')
+
+    # RPC API methods
+
+    @_rpc_method
+    def getAPIVersion(self):
+        """ Return the version of the RPC API of this namespace
+
+        @return string version  '3.1'
+        """
+        self._update('getAPIVersion')
+        return API_VERSION
+
+    @_rpc_method
+    def getPluginVersion(self):
+        """ Return the version of supervisor-restarter
+
+        @return string version  such as '2.0.0'
+        """
+        self._update('getPluginVersion')
+        return __version__
+
+    @_rpc_method
+    def restartProcessGroup(self, name, options={}):  # never changed here
+        """ Restart all processes of a group, each as soon as it is down
+
+        The restart goes on in supervisord whatever happens to the caller. Faults that are raised:
+        BAD_GROUP, RESTART_IN_PROGRESS, TIMEOUT, STOPPED_EARLY, CANCELLED, SHUTDOWN_STATE,
+        INCORRECT_PARAMETERS.
+
+        @param string name     The group; 'group:*' and 'group:' mean it too
+        @param struct options  May be left out. Overrides the configuration for this call: delay
+                               and timeout in seconds, stagger_factor, max_unavailable (a number
+                               or a percentage such as '25%'); and wait: false to return at once
+        @return boolean result  True; or an array of faults, structs of code, text, group and name,
+                               when some processes have failed and all others have restarted
+        """
+        self._update('restartProcessGroup')
+        group = self._group_name(name)
+        try:
+            chosen, wait = settings.from_call(self._defaults, options)
+        except settings.BadOption as why:
+            raise RPCError(Faults.INCORRECT_PARAMETERS, 'restartProcessGroup: %s' % why) from None
+        try:
+            self._mainloop.prepare()
+        except OSError as why:
+            raise RPCError(Faults.FAILED, '%s: not begun: %s' % (group, why)) from None
+        try:
+            restart = self._restarts.begin(group, chosen)
+        finally:
+            self._mainloop.turn()
+        if not wait:
+            return True
+
+        def restarting():
+            if restart.outcome is None:
+                self._mainloop.turn()
+            if restart.outcome is None:
+                return NOT_DONE_YET
+            if isinstance(restart.outcome, RPCError):
+                raise restart.outcome
+            return restart.outcome
+
+        restarting.delay = chosen.delay
+        restarting.rpcinterface = self
+        self._mainloop.hand_over(restart, restarting)
+        return restarting  # deferred
+
+    @_rpc_method
+    def getRestartInfo(self, name):
+        """ Return how the running, or else the last, restart of a group stands
+
+        @param string name     The group
+        @return struct info    group, state (IDLE: never restarted, RESTARTING, SETTLING, FINISHED),
+                               total and the numbers of processes that add up to it: waiting,
+                               stopping, starting, restarted, failed, removed; elapsed in seconds;
+                               faults, an array of structs of code, text, group and name
+        """
+        self._update('getRestartInfo')
+        return self._restarts.info(self._group_name(name))
+
+    @_rpc_method
+    def cancelRestart(self, name):
+        """ Let the restart of a group stop nothing more, and only bring up what is down
+
+        @param string name      The group
+        @return boolean result  Always true unless error; the caller of the restart gets CANCELLED
+        """
+        self._update('cancelRestart')
+        self._restarts.cancel(self._group_name(name))
+        self._mainloop.turn()
+        return True
+
+    def _group_name(self, name: Any) -> str:
+        if not isinstance(name, str):
+            raise RPCError(Faults.INCORRECT_PARAMETERS, 'name must be a string, the name of a '
+                           'process group, not %s' % type(name).__name__)
+        group, process = split_namespec(name)
+        if ':' in name and process is not None:
+            raise RPCError(Faults.BAD_GROUP, '%s: names a process; a restart takes a group, such '
+                           'as %s' % (shown(name), shown(group)))
+        return group
+
+
+def make_rpcinterface(supervisord: Any, **config: str) -> RestarterNamespaceRPCInterface:
+    """Make the restarter namespace for one of supervisord's HTTP servers.
+
+    `config` are the options of the section [rpcinterface:restarter], as text. Raises
+    `settings.BadOption`, a ValueError, for a value that cannot be; supervisord does not start then.
+    """
+    logger = supervisord.options.logger
+    try:
+        defaults = settings.from_config(config, logger.warn)
+    except settings.BadOption as why:
+        logger.critical('restarter: %s' % why)
+        raise
+    # All HTTP servers of a supervisord share these, so they are kept with it.
+    if not hasattr(supervisord, 'restarter_mainloop'):
+        supervisord.restarter_mainloop = MainLoop(supervisord.options, Restarts(supervisord))
+    mainloop = supervisord.restarter_mainloop
+    return RestarterNamespaceRPCInterface(supervisord, mainloop.restarts, mainloop, defaults)
