@@ -1,9 +1,9 @@
 """Makes supervisord's main loop turn when a restart has something to do.
 
 The main loop sleeps up to a second, and since Python 3.5 a signal does not end its sleep. So while
-a restart is running there is a pipe in its socket map; the arrival of any signal, SIGCHLD above all,
-writes to it (`signal.set_wakeup_fd`), and for what is due by time alone a timer sends SIGALRM.
-When no restart is running any more, all of it is as it was.
+a restart is running there is a pipe in its socket map. Any signal, SIGCHLD above all, writes to it
+(`signal.set_wakeup_fd`), and a timer sends SIGALRM for what is due by time alone. When no restart
+is running any more, all of it is as it was.
 """
 
 import os
@@ -139,7 +139,8 @@ class MainLoop:
             why = 'something else uses the wakeup descriptor of signals'
         if not self._complained:
             self._complained = True
-            self.options.logger.warn("restarter: %s, so restarts go at supervisord's own pace" % why)
+            self.options.logger.warn(
+                "restarter: %s, so restarts go at supervisord's own pace" % why)
 
     def _give_back(self) -> None:
         if not self._pipe:

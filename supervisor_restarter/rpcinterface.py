@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from typing import Any, Callable, Dict
+from typing import Any, Callable
 
 from supervisor.http import NOT_DONE_YET
 from supervisor.options import split_namespec
@@ -71,7 +71,7 @@ class RestarterNamespaceRPCInterface:
         return __version__
 
     @_rpc_method
-    def restartProcessGroup(self, name, options={}):  # never changed here
+    def restartProcessGroup(self, name, options={}):  # noqa: B006  it is never changed
         """ Restart all processes of a group, each as soon as it is down
 
         The restart goes on in supervisord whatever happens to the caller. Faults that are raised:
