@@ -12,9 +12,9 @@ class Agenda:
     passed since it did so last. Times are monotonic seconds.
     """
 
-    def __init__(self, delay: float, now: float):
+    def __init__(self, delay: float):
         self._delay = delay
-        self._looked_at_all = now
+        self._looked_at_all = -math.inf
         self._changed: Set[str] = set()
         self._when: Dict[str, float] = {}
         self._times: List[Tuple[float, str]] = []  # a heap of these, and of some that are forgotten
@@ -44,10 +44,11 @@ class Agenda:
             return -math.inf
         return min(self._looked_at_all + self._delay, self._first(), self._last)
 
-    def take(self, now: float, everything: bool) -> Tuple[Set[str], bool]:
+    def take(self, now: float, everything: bool, busy: bool) -> Tuple[Set[str], bool]:
         """Return whom to look at now, and whether at all the others too.
 
-        Those are then off the agenda. With `everything` it is all of them in any case.
+        Those are then off the agenda. With `everything` it is all of them in any case; while the
+        restart is `busy`, only the ones whose turn it is.
         """
         names, self._changed = self._changed, set()
         while self._first() <= now:
@@ -57,8 +58,8 @@ class Agenda:
         if self._last <= now:
             self._last = math.inf
             everything = True
-        everything = everything or now - self._looked_at_all >= self._delay
-        if everything:
+        if everything or (not busy and now - self._looked_at_all >= self._delay):
+            everything = True
             self._looked_at_all = now
         return names, everything
 

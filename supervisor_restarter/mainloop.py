@@ -31,6 +31,7 @@ class MainLoop:
         self.restarts = restarts
         self._pipe: Tuple[int, ...] = ()
         self._signals = False
+        self._turning = False
         self._complained = False
         self._unanswered: Dict[Callback, Any] = {}
         # At a reload supervisord closes descriptors but keeps the socket map
@@ -46,6 +47,7 @@ class MainLoop:
         """
         if not self._pipe:
             self._pipe = os.pipe()
+            self._turning = False
             for descriptor in self._pipe:
                 os.set_blocking(descriptor, False)
             self.options.get_socket_map()[self._pipe[0]] = self
@@ -55,6 +57,11 @@ class MainLoop:
         """When `restart` has its outcome, let `callback` be polled at once."""
         self._unanswered[callback] = restart
 
+    def polled(self) -> None:
+        """Make a pass, unless the main loop does that."""
+        if not self._turning:
+            self.turn()
+
     def turn(self) -> None:
         """Make a pass over everything."""
         self._pass(everything=True)
@@ -62,6 +69,7 @@ class MainLoop:
     # what supervisord asks of an entry in its socket map (supervisor/supervisord.py: runforever)
 
     def readable(self) -> bool:
+        self._turning = True
         # Whatever turned the loop: if something is due, it must not sleep now.
         if self._pipe and not self.restarts.finished and self.restarts.due() <= 0:
             self._poke()

@@ -52,7 +52,7 @@ class GroupRestart:
         self._unready = {m.name for m in self._waiting if m.state != ProcessStates.RUNNING}
         self._active: Dict[str, Member] = {}  # stopping and starting; the oldest turn stands first
         self._down: Dict[str, Member] = {}  # those of them that can be spawned
-        self._agenda = Agenda(settings.delay, self._began)
+        self._agenda = Agenda(settings.delay)
         # Processes that are all down give their shared socket back, and connections are refused
         # (supervisor/socket_manager.py: ReferenceCounter); so it is held until they are up.
         manager = getattr(group, 'socket_manager', None)
@@ -113,8 +113,8 @@ class GroupRestart:
         """End the restart where it stands; the caller gets FAILED."""
         self._end(Fault(Faults.FAILED, explanation, self.name))
 
-    def advance(self, everything: bool = True) -> None:
-        """Make one pass.
+    def advance(self, everything: bool = True, seconds: float = SLICE) -> None:
+        """Make one pass, of about `seconds` at most; `due` tells when the next one is.
 
         With `everything` false it looks only at what has changed and whose time has come, unless
         the option `delay` has passed since it looked at all.
@@ -126,7 +126,7 @@ class GroupRestart:
         elif self.supervisord.process_groups.get(self.name) is not self.group:
             self._end(Fault(Faults.BAD_GROUP, 'removed during its restart', self.name))
         else:
-            until = self.clock.monotonic() + SLICE
+            until = self.clock.monotonic() + seconds
             self._reap(until)
             self._look(everything)
             self._spawn(until)
@@ -145,7 +145,8 @@ class GroupRestart:
             self.supervisord.reap()
 
     def _look(self, everything: bool) -> None:
-        names, everything = self._agenda.take(self.clock.monotonic(), everything)
+        names, everything = self._agenda.take(self.clock.monotonic(), everything,
+                                              busy=bool(self._down))
         if everything:
             members = [m for m in self.members.values() if m.phase in PENDING or m.name in names]
         else:
@@ -172,11 +173,13 @@ class GroupRestart:
             self._expect(member)
 
     def _spawn(self, until: float) -> None:
-        for member in sorted(self._down.values()):
-            del self._down[member.name]
-            self._guard(self._spawn_one, member)
-            if self.clock.monotonic() >= until:
-                break
+        if not self._down:
+            return
+        with signals_kept():
+            for member in sorted(self._down.values()):
+                self._guard(self._spawn_one, member)
+                if self.clock.monotonic() >= until:
+                    break
 
     def _spawn_one(self, member: Member) -> None:
         # Since the last look, in an earlier slice, somebody may have started or removed it.
@@ -187,8 +190,7 @@ class GroupRestart:
         if member.state == ProcessStates.BACKOFF:
             process.stop()
         try:
-            with signals_kept():
-                process.spawn()
+            process.spawn()
         except OSError as why:  # supervisor/process.py: FastCGISubprocess.before_spawn
             self._fail(member, Faults.SPAWN_ERROR, str(why))
             return

@@ -8,7 +8,7 @@ from supervisor import events
 
 from supervisor_restarter.faults import Faults, RPCError, shown
 from supervisor_restarter.member import PHASES
-from supervisor_restarter.restart import GroupRestart
+from supervisor_restarter.restart import SLICE, GroupRestart
 from supervisor_restarter.settings import Settings
 
 # In Supervisor 4.2.0 the event comes before the process has its new state, so its class tells.
@@ -67,10 +67,10 @@ class Restarts:
         return not self._running
 
     def advance(self, everything: bool = True) -> None:
-        """Make one pass of each; see `GroupRestart.advance`."""
+        """Make one pass of each; see `GroupRestart.advance`. They share its time."""
         for name, restart in list(self._running.items()):
             try:
-                restart.advance(everything)
+                restart.advance(everything, SLICE / len(self._running))
             except Exception as why:  # A bug of ours must not take supervisord's main loop along.
                 self.supervisord.options.logger.critical('restarter: %s' % traceback.format_exc())
                 restart.give_up('%s: %s' % (type(why).__name__, why))

@@ -97,14 +97,15 @@ class RestarterNamespaceRPCInterface:
             raise RPCError(Faults.FAILED, '%s: not begun: %s' % (group, why)) from None
         try:
             restart = self._restarts.begin(group, chosen)
-        finally:
+        except RPCError:
             self._mainloop.turn()
+            raise
         if not wait:
+            self._mainloop.turn()
             return True
 
         def restarting():
-            if restart.outcome is None:
-                self._mainloop.turn()
+            self._mainloop.polled()
             if restart.outcome is None:
                 return NOT_DONE_YET
             if isinstance(restart.outcome, RPCError):
