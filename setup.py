@@ -3,18 +3,58 @@ from pathlib import Path
 
 from setuptools import setup
 
-here = Path(__file__).parent
-version = re.search(r"^__version__ = '(.+)'$",
-                    (here / 'supervisor_restarter' / '__init__.py').read_text(), re.M).group(1)
+HERE = Path(__file__).parent
+PAGE = 'https://github.com/supervisor-restarter/supervisor-restarter'
+
+
+def text(name):
+    return (HERE / name).read_text(encoding='utf-8')
+
 
 setup(
     name='supervisor-restarter',
-    version=version,
-    packages=['supervisor_restarter'],
+    version=re.search(r"^__version__ = '(.+)'$",
+                      text('supervisor_restarter/__init__.py'), re.M).group(1),
+    description='Restarts the process groups of Supervisor at the speed of the processes: '
+                'all at once, staggered or rolling',
+    long_description=text('README.md') if (HERE / 'README.md').exists() else '',
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    url=PAGE,
+    project_urls={'Changes': PAGE + '/blob/main/CHANGES.md'},
+    keywords='supervisor supervisord plugin restart rolling deploy',
+    classifiers=[
+        'Development Status :: 5 - Production/Stable',
+        'Environment :: No Input/Output (Daemon)',
+        'Intended Audience :: System Administrators',
+        'Operating System :: POSIX',
+        'Programming Language :: Python :: 3',
+        'Programming Language :: Python :: 3 :: Only',
+        'Programming Language :: Python :: 3.8',
+        'Programming Language :: Python :: 3.9',
+        'Programming Language :: Python :: 3.10',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
+        'Topic :: System :: Boot',
+        'Topic :: System :: Monitoring',
+        'Topic :: System :: Systems Administration',
+    ],
+    # supervisor.plugins is where the plugin was until 1.1.0. It has no __init__.py, and neither has
+    # its parent here, so that the installed Supervisor's own package stays the only owner.
+    packages=['supervisor_restarter', 'supervisor.plugins'],
+    package_dir={'supervisor.plugins': 'supervisor_restarter/legacy'},
     python_requires='>=3.8',
     install_requires=['supervisor>=4.2'],
+    extras_require={
+        'test': ['pytest', 'hypothesis', 'pyte', 'uvicorn', 'supervisor_twiddler', 'build',
+                 'setuptools', 'wheel'],
+        'lint': ['ruff', 'check-manifest', 'twine', 'build'],
+        'fleet': ['ansible-core'],
+        'benchmark': ['matplotlib', 'circus', 'supervisor-wildcards', 'supervisor-serialrestart',
+                      'uvicorn'],
+    },
     entry_points={'console_scripts': [
-        'supervisorctl_restart_group = '
-        'supervisor_restarter.supervisorctl_restart_group:main',
+        'supervisorctl_restart_group = supervisor_restarter.supervisorctl_restart_group:main',
     ]},
 )

@@ -1,0 +1,70 @@
+# make test        the tests, and the linter
+# make demo        a restart of twenty processes, side by side with supervisorctl's
+# make tox         the tests on every Python from 3.8 that is there, with old and new Supervisors
+# make lint        the linter alone
+# make dist        sdist and wheel, in dist/
+# make benchmark   the comparison with what else there is
+# make chaos       random faults against a real supervisord; SECONDS=60 SEED=any
+#                  (give SECONDS after `make`: as a variable before it, bash counts with it)
+# make clean       remove what the others made
+#
+# Each builds what it needs in a private environment under .venv, with the Python that PYTHON names.
+
+PYTHON ?= python3
+SECONDS = 60
+SEED =
+TESTS = tests
+
+VENV := .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: test lint demo tox dist benchmark chaos clean
+
+test: $(VENV)/test lint
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(if $(wildcard .git),$(BIN)/check-manifest --no-build-isolation)
+
+demo: $(VENV)/plugin
+	$(BIN)/python examples/demo.py
+
+tox: $(VENV)/tox
+	$(BIN)/tox
+
+dist: $(VENV)/test
+	rm -rf build dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+
+benchmark: $(VENV)/benchmark
+	$(BIN)/python -m benchmarks
+
+chaos: $(VENV)/test
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+clean:
+	rm -rf .venv .tox .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# One environment for each Python; a file in it for each set of packages that it has.
+
+$(VENV)/plugin: setup.py pyproject.toml
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) --editable .
+	touch $@
+
+$(VENV)/test: $(VENV)/plugin
+	$(INSTALL) --editable '.[test,lint,fleet]'
+	touch $@
+
+$(VENV)/benchmark: $(VENV)/plugin
+	$(INSTALL) --editable '.[benchmark]'
+	touch $@
+
+$(VENV)/tox: $(VENV)/plugin
+	$(INSTALL) tox
+	touch $@

@@ -1,0 +1,109 @@
+"""Restarts a group of twenty processes, and shows how long it takes beside supervisorctl's way.
+
+    make demo
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SCRIPTS = Path(sys.executable).parent
+CONFIGURATION = Path(__file__).with_name('demo.conf')
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+COLUMNS = 4
+
+
+class Demo:
+    """A supervisord in a temporary folder; both are gone after `with`, however it ends."""
+
+    def __enter__(self):
+        held = []
+        on_signals(lambda signum, frame: held.append(signum))
+        self.folder = tempfile.mkdtemp(prefix='restarter-demo-')
+        self.environment = dict(os.environ, DEMO=self.folder)
+        # A session of its own: the Ctrl-C of the terminal is for this script alone.
+        self.supervisord = subprocess.Popen(
+            [str(SCRIPTS / 'supervisord'), '-c', str(CONFIGURATION)], env=self.environment,
+            start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        if held:
+            self.__exit__()
+            sys.exit(128 + held[0])
+        on_signals(leave)
+        return self
+
+    def __exit__(self, *why):
+        on_signals(signal.SIG_IGN)
+        self.supervisord.terminate()
+        self.supervisord.wait()
+        shutil.rmtree(self.folder)
+
+    def command(self, name, *arguments, **options):
+        return subprocess.run([str(SCRIPTS / name), '-c', str(CONFIGURATION)] + list(arguments),
+                              env=self.environment, stdin=subprocess.DEVNULL,
+                              universal_newlines=True, **options)
+
+    def pids(self):
+        """Return the process ids of those that are RUNNING, by name."""
+        status = self.command('supervisorctl', 'status', stdout=subprocess.PIPE).stdout
+        rows = [line.replace(',', ' ').split() for line in status.splitlines()]
+        return {row[0]: int(row[3]) for row in rows if row[1:2] == ['RUNNING']}
+
+    def wait_running(self):
+        deadline = time.monotonic() + 30
+        while len(self.pids()) < 20:
+            if self.supervisord.poll() is not None or time.monotonic() > deadline:
+                raise Failure('the twenty processes did not come up')
+            time.sleep(0.1)
+
+    def seconds(self, *command):
+        """Run a command, and return its seconds and the process ids before and after it."""
+        before, start = self.pids(), time.monotonic()
+        done = self.command(*command, stdout=subprocess.PIPE)
+        seconds, after = time.monotonic() - start, self.pids()
+        if done.returncode:
+            raise Failure('%s failed: %s' % (' '.join(command), done.stdout.strip()))
+        if set(after) != set(before) or set(after.values()) & set(before.values()):
+            raise Failure('%s has not restarted all processes' % ' '.join(command))
+        return seconds, before, after
+
+
+class Failure(Exception):
+    """What went wrong, for the person who looks on."""
+
+
+def on_signals(handler):
+    for signum in SIGNALS:
+        signal.signal(signum, handler)
+
+
+def leave(signum, frame):
+    sys.exit(128 + signum)
+
+
+def main():
+    with Demo() as demo:
+        print('Starting supervisord with a group of 20 processes (%s)' % CONFIGURATION.name)
+        demo.wait_running()
+        ours, before, after = demo.seconds('supervisorctl_restart_group', 'web')
+        cells = ['%s %7d ->%7d' % (name.split('_')[1], before[name], after[name])
+                 for name in sorted(before)]
+        rows = -(-len(cells) // COLUMNS)
+        print('\nProcess ids before and after supervisorctl_restart_group web:')
+        for row in range(rows):
+            print('   ' + '     '.join(cells[row::rows]))
+        theirs = demo.seconds('supervisorctl', 'restart', 'web:*')[0]
+        print('\nSeconds for the same group (each process counts as RUNNING after 1 second):')
+        print('   %6.2f  supervisorctl_restart_group web' % ours)
+        print('   %6.2f  supervisorctl restart web:*' % theirs)
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except Failure as why:
+        sys.exit('demo: %s' % why)
