@@ -1,13 +1,13 @@
 """Makes supervisord's main loop turn when a restart has something to do.
 
 The main loop sleeps up to a second, and since Python 3.5 a signal does not end its sleep. So while
-a restart is running there is a pipe in its socket map. Any signal, SIGCHLD above all, writes to it
-(`signal.set_wakeup_fd`), and a timer sends SIGALRM for what is due by time alone. When no restart
-is running any more, all of it is as it was.
+a restart is running there is one end of a socket pair in its socket map. Any signal, SIGCHLD above
+all, writes to the other end (`signal.set_wakeup_fd`), and a timer sends SIGALRM for what is due by
+time alone. When no restart is running any more, all of it is as it was.
 """
 
-import os
 import signal
+import socket
 import threading
 import traceback
 from typing import Any, Callable, Dict, Tuple
@@ -29,7 +29,8 @@ class MainLoop:
     def __init__(self, options: Any, restarts: Any):
         self.options = options
         self.restarts = restarts
-        self._pipe: Tuple[int, ...] = ()
+        self._pair: Tuple[socket.socket, ...] = ()
+        self._woken = False
         self._signals = False
         self._turning = False
         self._complained = False
@@ -45,12 +46,12 @@ class MainLoop:
 
         Raises OSError where supervisord has no descriptors left.
         """
-        if not self._pipe:
-            self._pipe = os.pipe()
-            self._turning = False
-            for descriptor in self._pipe:
-                os.set_blocking(descriptor, False)
-            self.options.get_socket_map()[self._pipe[0]] = self
+        if not self._pair:
+            self._pair = socket.socketpair()
+            for end in self._pair:
+                end.setblocking(False)
+            self._turning = self._woken = False
+            self.options.get_socket_map()[self._pair[0].fileno()] = self
             self._take_signals()
 
     def hand_over(self, restart: Any, callback: Callback) -> None:
@@ -70,26 +71,23 @@ class MainLoop:
 
     def readable(self) -> bool:
         self._turning = True
-        # Whatever turned the loop: if something is due, it must not sleep now.
-        if self._pipe and not self.restarts.finished and self.restarts.due() <= 0:
-            self._poke()
         return True
 
     def writable(self) -> bool:
-        return False
+        # Our end can always be written to, so the loop does not sleep while this is true; and it
+        # handles what is writable last, so the passes of a large group do not hold others up.
+        return not self._pair or self._woken or self.restarts.due() <= 0
 
     def handle_read_event(self) -> None:
-        if not self._pipe:  # given back, in the same turn of the loop
-            return
         try:
-            while len(os.read(self._pipe[0], 4096)) == 4096:
-                pass
-        except BlockingIOError:
+            while self._pair and self._pair[0].recv(4096):
+                self._woken = True
+        except BlockingIOError:  # that is all
             pass
-        self._pass(everything=False)
 
     def handle_write_event(self) -> None:
-        """Never called: `writable` is false."""
+        self._woken = False
+        self._pass(everything=False)
 
     def handle_error(self) -> None:
         self.options.logger.critical('restarter: %s' % traceback.format_exc())
@@ -110,9 +108,7 @@ class MainLoop:
                 del self._unanswered[callback]
         if self.restarts.finished:
             self._give_back()
-        elif self.restarts.due() <= 0:
-            self._poke()
-        elif self._signals:
+        elif self._signals and self.restarts.due() > 0:
             signal.setitimer(signal.ITIMER_REAL, min(self.restarts.due(), LONGEST))
 
     def _poll_next(self, callback: Callback) -> None:
@@ -123,12 +119,6 @@ class MainLoop:
             if len(producers) and getattr(producers.first(), 'callback', None) is callback:
                 channel.delay = 0
 
-    def _poke(self) -> None:
-        try:
-            os.write(self._pipe[1], b'.')
-        except BlockingIOError:  # It is full: the loop is going to turn in any case.
-            pass
-
     def _take_signals(self) -> None:
         """Let signals and the timer write to the pipe, unless they are in use."""
         why = ''
@@ -138,7 +128,7 @@ class MainLoop:
                 signal.getitimer(signal.ITIMER_REAL)):
             why = 'something else uses the alarm signal'
         else:
-            other = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+            other = signal.set_wakeup_fd(self._pair[1].fileno(), warn_on_full_buffer=False)
             if other == -1:
                 signal.signal(signal.SIGALRM, _only_wake_up)
                 self._signals = True
@@ -151,7 +141,7 @@ class MainLoop:
                 "restarter: %s, so restarts go at supervisord's own pace" % why)
 
     def _give_back(self) -> None:
-        if not self._pipe:
+        if not self._pair:
             return
         if self._signals:
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -159,15 +149,17 @@ class MainLoop:
             signal.set_wakeup_fd(-1)
             self._signals = False
         # The poller must forget the descriptor before it is somebody else's. In its own turn of the
-        # loop `readable` stays true: the loop would unregister it once more, which is an error.
-        poller = self.options.poller
-        if self._pipe[0] in getattr(poller, 'readables', ()):
-            poller.unregister_readable(self._pipe[0])
-        del self.options.get_socket_map()[self._pipe[0]]
-        for descriptor in self._pipe:
-            os.close(descriptor)
-        self._pipe = ()
+        # loop `readable` and `writable` stay true: the loop would unregister it a second time.
+        descriptor, poller = self._pair[0].fileno(), self.options.poller
+        if descriptor in getattr(poller, 'readables', ()):
+            poller.unregister_readable(descriptor)
+        if descriptor in getattr(poller, 'writables', ()):
+            poller.unregister_writable(descriptor)
+        del self.options.get_socket_map()[descriptor]
+        for end in self._pair:
+            end.close()
+        self._pair = ()
 
 
 def _only_wake_up(signum: int, frame: Any) -> None:
-    """SIGALRM's handler: what matters is that the signal wrote to the pipe."""
+    """SIGALRM's handler: what matters is that the signal wrote to the socket pair."""
