@@ -108,9 +108,7 @@ class RestarterNamespaceRPCInterface:
             self._mainloop.polled()
             if restart.outcome is None:
                 return NOT_DONE_YET
-            if isinstance(restart.outcome, RPCError):
-                raise restart.outcome
-            return restart.outcome
+            return _answer(restart.outcome)
 
         restarting.delay = chosen.delay
         restarting.rpcinterface = self
@@ -151,6 +149,24 @@ class RestarterNamespaceRPCInterface:
             raise RPCError(Faults.BAD_GROUP, '%s: names a process; a restart takes a group, such '
                            'as %s' % (shown(name), shown(group)))
         return group
+
+
+def _answer(outcome: Any) -> Any:
+    """Return or raise an outcome, in ASCII.
+
+    A deferred response is announced with its length in characters and sent as bytes, so that other
+    text would be cut off (supervisor/xmlrpc.py: DeferredXMLRPCResponse.getresponse).
+    """
+    if isinstance(outcome, RPCError):
+        outcome.text = _ascii(outcome.text)
+        raise outcome
+    if isinstance(outcome, list):
+        return [{key: _ascii(value) for key, value in fault.items()} for fault in outcome]
+    return outcome
+
+
+def _ascii(value: Any) -> Any:
+    return value.encode('ascii', 'backslashreplace').decode() if isinstance(value, str) else value
 
 
 def make_rpcinterface(supervisord: Any, **config: str) -> RestarterNamespaceRPCInterface:
