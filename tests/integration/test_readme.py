@@ -1,0 +1,84 @@
+"""Every example of the README is run as it stands there, and its tables are true."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from supervisor_restarter.faults import Faults
+from supervisor_restarter.settings import Settings
+from tests.daemon import SCRIPTS, Daemon, group
+
+README = (Path(__file__).parents[2] / 'README.md').read_text(encoding='utf-8')
+BLOCKS = re.findall(r'^```(\w+)\n(.*?)^```$', README, re.MULTILINE | re.DOTALL)
+
+
+def blocks(language):
+    return [text for name, text in BLOCKS if name == language]
+
+
+def rows(heading):
+    """The cells of the first table with this heading in its first column."""
+    lines = README[README.index('\n| %s |' % heading):].strip().split('\n\n')[0].splitlines()
+    return [[cell.strip() for cell in line.strip('|').split('|')] for line in lines[2:]]
+
+
+def commands():
+    """Each command of the README, and what it prints there."""
+    for text in blocks('console'):
+        yield from re.findall(r'^\$ (.*)\n((?:[^$].*\n)*)', text, re.MULTILINE)
+
+
+@pytest.fixture(scope='module')
+def daemon():
+    configuration, commands_of_supervisorctl = blocks('ini')
+    programs = group('web', 4) + '\n' + group('worker', 2)
+    with Daemon(programs, plugin=configuration, extra=commands_of_supervisorctl, inet=True,
+                username='user', password='123') as running:
+        running.wait_running('web')
+        running.wait_running('worker')
+        yield running
+
+
+def test_there_are_examples_of_each_kind():
+    assert {name for name, _ in BLOCKS} == {'ini', 'python', 'console'}
+
+
+@pytest.mark.parametrize('text', blocks('python'))
+def test_an_example_in_python_restarts_the_group(daemon, text):
+    before = daemon.pids('web')
+    here = text.replace('127.0.0.1:9001', '127.0.0.1:%d' % daemon.port)
+    here = here.replace('unix:///tmp/supervisor.sock', daemon.unix_url)
+    assert here != text
+    variables = {}
+    exec(compile(here, 'README.md', 'exec'), variables)
+    assert variables['result'] is True
+    assert not set(before.values()) & set(daemon.wait_running('web').values())
+
+
+@pytest.mark.parametrize('command, output', list(commands()))
+def test_an_example_on_the_command_line_prints_what_it_says(daemon, command, output):
+    # supervisord.conf in the current folder is where supervisorctl's search finds it.
+    path = '%s:%s' % (SCRIPTS, os.environ['PATH'])
+    done = subprocess.run(command, shell=True, cwd=str(daemon.folder), timeout=60,
+                          env=dict(os.environ, PATH=path), universal_newlines=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert 'Traceback' not in done.stdout
+    if output:
+        assert (sorted(done.stdout.splitlines()), done.returncode) == (
+            sorted(output.splitlines()), 0)
+    else:
+        assert 'web' in done.stdout
+
+
+def test_the_defaults_are_those_of_the_code():
+    written = {name.strip('`'): default for name, default, _, _ in rows('option')}
+    assert written == {name: str(value) for name, value in Settings()._asdict().items()}
+
+
+def test_the_fault_codes_are_those_of_the_code():
+    codes = {name: code for name, code in vars(Faults).items() if not name.startswith('_')}
+    del codes['FAILED']  # a bug, or no descriptors left
+    assert {name.strip('`'): int(code) for name, code, _ in rows('fault')} == codes
