@@ -11,13 +11,20 @@ def text(name):
     return (HERE / name).read_text(encoding='utf-8')
 
 
+def with_full_links(page):
+    """Return a document whose links into this tree work away from it, as on a package index."""
+    def full(link):
+        return '%s(%s/%s/main/' % (link.group(1), PAGE, 'raw' if link.group(1)[0] == '!' else 'blob')
+    return re.sub(r'(!?\[[^]]*\])\((?!https?:|#)', full, page)
+
+
 setup(
     name='supervisor-restarter',
     version=re.search(r"^__version__ = '(.+)'$",
                       text('supervisor_restarter/__init__.py'), re.M).group(1),
     description='Restarts the process groups of Supervisor at the speed of the processes: '
                 'all at once, staggered or rolling',
-    long_description=text('README.md') if (HERE / 'README.md').exists() else '',
+    long_description=with_full_links(text('README.md')),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     url=PAGE,

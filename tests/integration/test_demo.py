@@ -1,0 +1,80 @@
+"""`make demo` shows what it promises, and leaves nothing behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import descendants, wait_until
+
+DEMO = Path(__file__).parents[2] / 'examples' / 'demo.py'
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """Starts the demo, with its temporary folder below `tmp_path`."""
+    started = []
+
+    def start():
+        process = subprocess.Popen(
+            [sys.executable, str(DEMO)], env=dict(os.environ, TMPDIR=str(tmp_path)),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            universal_newlines=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        for pid in descendants(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.kill()
+        process.communicate()
+
+
+def gone(pids):
+    return not [pid for pid in pids if os.path.exists('/proc/%d' % pid)]
+
+
+def test_it_prints_the_process_ids_and_the_seconds(demo, tmp_path):
+    process = demo()
+    said, complaints = process.communicate(timeout=60)
+    assert (process.returncode, complaints) == (0, '')
+    pairs = re.findall(r'(\d\d) +(\d+) -> +(\d+)', said)
+    assert sorted(pair[0] for pair in pairs) == ['%02d' % number for number in range(20)]
+    assert len({pid for pair in pairs for pid in pair[1:]}) == 40
+    assert re.search(r'\d\.\d\d  supervisorctl_restart_group web\n', said)
+    assert re.search(r'\d\.\d\d  supervisorctl restart web:\*\n', said)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('signum', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize('processes', [1, 21, 22])
+def test_a_signal_in_the_middle_leaves_no_process_and_no_folder(demo, tmp_path, signum, processes):
+    # 1: supervisord is there; 21: and its processes; 22: and a command to restart them.
+    process = demo()
+    wait_until(lambda: len(descendants(process.pid)) >= processes, 'the demo runs')
+    left = descendants(process.pid)
+    process.send_signal(signum)
+    said, complaints = process.communicate(timeout=60)
+    assert 'Traceback' not in complaints
+    assert process.returncode == 128 + signum
+    wait_until(lambda: gone(left), 'every process has ended')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_is_one_sentence_and_leaves_no_process_and_no_folder(demo, tmp_path):
+    process = demo()
+    wait_until(lambda: len(descendants(process.pid)) >= 21, 'the demo runs')
+    left = descendants(process.pid)
+    supervisord = min(left)
+    os.kill(supervisord, signal.SIGTERM)
+    said, complaints = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert complaints.splitlines()[-1].startswith('demo: ')
+    assert 'Traceback' not in complaints
+    wait_until(lambda: gone(left), 'every process has ended')
+    assert list(tmp_path.iterdir()) == []
