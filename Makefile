@@ -1,6 +1,7 @@
-# make test        the tests, and the linter
+# make test        the tests, and the linter; TESTS=tests/unit for some
 # make demo        a restart of twenty processes, side by side with supervisorctl's
-# make tox         the tests on every Python from 3.8 that is there, with old and new Supervisors
+# make tox         the tests on every Python from 3.8 that is there, with old and new Supervisors;
+#                  TOX='-e py38-supervisor425' for some
 # make lint        the linter alone
 # make dist        sdist and wheel, in dist/
 # make benchmark   the comparison with what else there is
@@ -14,9 +15,13 @@ PYTHON ?= python3
 SECONDS = 60
 SEED =
 TESTS = tests
+TOX =
 
 VENV := .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 BIN := $(VENV)/bin
+# pyenv's pythonX.Y stand only for the versions that PYENV_VERSION names: here, every one from 3.8.
+PYENV_VERSIONS = pyenv versions --bare --skip-aliases | \
+    grep -E '^3\.([89]|[1-9][0-9])\.[0-9]+$$' | sort -V | paste -s -d : -
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: test lint demo tox dist benchmark chaos clean
@@ -32,7 +37,8 @@ demo: $(VENV)/plugin
 	$(BIN)/python examples/demo.py
 
 tox: $(VENV)/tox
-	$(BIN)/tox
+	if command -v pyenv >/dev/null; then PYENV_VERSION=$$($(PYENV_VERSIONS)); \
+	    export PYENV_VERSION; fi; $(BIN)/tox $(TOX)
 
 dist: $(VENV)/test
 	rm -rf build dist
@@ -66,5 +72,5 @@ $(VENV)/benchmark: $(VENV)/plugin
 	touch $@
 
 $(VENV)/tox: $(VENV)/plugin
-	$(INSTALL) tox
+	$(INSTALL) tox 'virtualenv<20.36'
 	touch $@

@@ -54,9 +54,10 @@ setup(
     python_requires='>=3.8',
     install_requires=['supervisor>=4.2'],
     extras_require={
-        'test': ['pytest', 'hypothesis', 'pyte', 'uvicorn', 'supervisor_twiddler', 'build',
-                 'setuptools', 'wheel'],
-        'lint': ['ruff', 'check-manifest', 'twine', 'build'],
+        # supervisor_twiddler imports pkg_resources, which newer setuptools no longer have.
+        'test': ['pytest', 'hypothesis', 'pyte', 'uvicorn', 'supervisor_twiddler',
+                 'setuptools<81'],
+        'lint': ['ruff', 'check-manifest', 'twine', 'build', 'setuptools>=61', 'wheel'],
         'fleet': ['ansible-core'],
         'benchmark': ['matplotlib', 'circus', 'supervisor-wildcards', 'supervisor-serialrestart',
                       'uvicorn'],
