@@ -14,7 +14,8 @@ def text(name):
 def with_full_links(page):
     """Return a document whose links into this tree work away from it, as on a package index."""
     def full(link):
-        return '%s(%s/%s/main/' % (link.group(1), PAGE, 'raw' if link.group(1)[0] == '!' else 'blob')
+        kind = 'raw' if link.group(1)[0] == '!' else 'blob'
+        return '%s(%s/%s/main/' % (link.group(1), PAGE, kind)
     return re.sub(r'(!?\[[^]]*\])\((?!https?:|#)', full, page)
 
 
@@ -54,9 +55,9 @@ setup(
     python_requires='>=3.8',
     install_requires=['supervisor>=4.2'],
     extras_require={
-        # supervisor_twiddler imports pkg_resources, which newer setuptools no longer have.
+        # supervisor_twiddler imports pkg_resources, which newer setuptools warn about or no longer have.
         'test': ['pytest', 'hypothesis', 'pyte', 'uvicorn', 'supervisor_twiddler',
-                 'setuptools<81'],
+                 'setuptools<80'],
         'lint': ['ruff', 'check-manifest', 'twine', 'build', 'setuptools>=61', 'wheel'],
         'fleet': ['ansible-core'],
         'benchmark': ['matplotlib', 'circus', 'supervisor-wildcards', 'supervisor-serialrestart',
