@@ -55,7 +55,7 @@ setup(
     python_requires='>=3.8',
     install_requires=['supervisor>=4.2'],
     extras_require={
-        # supervisor_twiddler imports pkg_resources, which newer setuptools warn about or no longer have.
+        # supervisor_twiddler imports pkg_resources, which newer ones warn about or no longer have.
         'test': ['pytest', 'hypothesis', 'pyte', 'uvicorn', 'supervisor_twiddler',
                  'setuptools<80'],
         'lint': ['ruff', 'check-manifest', 'twine', 'build', 'setuptools>=61', 'wheel'],
