@@ -9,6 +9,7 @@ time alone. When no restart is running any more, all of it is as it was.
 import signal
 import socket
 import threading
+import time
 import traceback
 from typing import Any, Callable, Dict, Tuple
 
@@ -16,6 +17,9 @@ from supervisor import events
 
 # The timer is set for a shorter time than this, in seconds; it is set anew with each pass.
 LONGEST = 3600.0
+
+# How long the main loop may be held while nothing else waits for it, in seconds.
+LONGEST_HOLD = 0.2
 
 Callback = Callable[[], Any]
 
@@ -87,7 +91,13 @@ class MainLoop:
 
     def handle_write_event(self) -> None:
         self._woken = False
+        until = time.monotonic() + LONGEST_HOLD
         self._pass(everything=False)
+        # A turn of the loop costs time for each process of supervisord's. So while a large group
+        # is worked off it turns only for others, at the latest after LONGEST_HOLD.
+        while (self._pair and self.restarts.due() <= 0 and time.monotonic() < until
+               and not self._others_wait()):
+            self._pass(everything=False)
 
     def handle_error(self) -> None:
         self.options.logger.critical('restarter: %s' % traceback.format_exc())
@@ -111,6 +121,11 @@ class MainLoop:
         elif self._signals and self.restarts.due() > 0:
             signal.setitimer(signal.ITIMER_REAL, min(self.restarts.due(), LONGEST))
 
+    def _others_wait(self) -> bool:
+        readable, writable = self.options.poller.poll(0)
+        mine = self._pair[0].fileno()
+        return bool(readable) or any(descriptor != mine for descriptor in writable)
+
     def _poll_next(self, callback: Callback) -> None:
         # The channel that waits for it is left alone until its delay has passed
         # (supervisor/http.py: deferring_http_channel.writable).
@@ -120,7 +135,7 @@ class MainLoop:
                 channel.delay = 0
 
     def _take_signals(self) -> None:
-        """Let signals and the timer write to the pipe, unless they are in use."""
+        """Let signals and the timer write to the socket pair, unless they are in use."""
         why = ''
         if threading.current_thread() is not threading.main_thread():
             why = 'supervisord does not run in the main thread'
