@@ -236,8 +236,8 @@ class GroupRestart:
 
     def _conclude(self) -> None:
         if self._waiting and not self._ending and self._pacing.used_up(len(self.faults)):
-            self._settle(Faults.STOPPED_EARLY, '%d failed, %s' % (len(self.faults),
-                                                                  self._pending()))
+            self._settle(Faults.STOPPED_EARLY, '%d failed, %d of %d processes left as they were' % (
+                len(self.faults), self._count()[Phase.WAITING], len(self.members)))
         if self._active or (self._waiting and not self._ending):
             return
         for member in self.members.values():
