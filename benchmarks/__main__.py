@@ -1,0 +1,213 @@
+"""Measure everything: `python -m benchmarks --help`."""
+
+import argparse
+import contextlib
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+
+from benchmarks import engine, floor, latency, timeline
+from benchmarks.contenders import LIMIT, Contender, NotRestarted, Supervised
+from benchmarks.others import Circus, Pm2, find_pm2
+from benchmarks.results import RESULTS, Sample, allowed, machine, read, spread, summary, write
+
+SIZES = (1, 10, 100, 1000)
+PARTS = ('restarts', 'floor', 'engine', 'latency', 'timeline')
+
+
+class Plan(NamedTuple):
+    """What to measure. `share` are the seconds for one contender with one group."""
+
+    sizes: Tuple[int, ...]
+    repetitions: int
+    share: float
+    wanted: Tuple[str, ...]  # contenders whose name begins like one of these; none: all
+
+
+def main() -> int:
+    """Run the benchmark, and return its exit status."""
+    options = _options()
+    quick = options.quick
+    began = time.monotonic()
+    pm2 = find_pm2() if 'restarts' in options.parts else None
+    write(options.results, 'machine', machine(pm2))
+    steps: Dict[str, Callable[[], None]] = {
+        'floor': lambda: floor.report(floor.measure(quick), options.results),
+        'engine': lambda: engine.report(engine.SIZES[:2] if quick else engine.SIZES,
+                                        options.results),
+        'latency': lambda: latency.report(100 if quick else 1000, options.results),
+        'timeline': lambda: timeline.report(options.results),
+        'restarts': lambda: restarts(_plan(options), pm2, options.results),
+    }
+    for part in PARTS:
+        if part in options.parts:
+            print('\n== %s' % part, flush=True)
+            steps[part]()
+    print('\n%d seconds; the results are in %s' % (time.monotonic() - began, options.results))
+    return 0
+
+
+def restarts(plan: Plan, pm2: Any, folder: Path) -> None:
+    """Measure the contenders in turn, and write restarts.csv and left-out.csv."""
+    rows: List[Dict[str, Any]] = []
+    left_out: List[Dict[str, Any]] = []
+    last: Dict[Tuple[str, int], Tuple[int, float]] = {}
+    if pm2 is None:
+        left_out.append(_left_out('pm2', 0, 0, 'needs Node.js and npm, and a registry for npm'))
+        print('pm2 is left out: %s' % left_out[0]['why'])
+    for size in plan.sizes:
+        for startsecs in (0, 1):
+            with contextlib.ExitStack() as stack:
+                contenders: List[Contender] = []
+                makers: List[Callable[[], Any]] = [lambda: Supervised(size, startsecs)]  # noqa: B023
+                if not startsecs:
+                    makers += [lambda: Circus(size)]  # noqa: B023
+                    makers += [lambda: Pm2(size, pm2)] if pm2 else []  # noqa: B023
+                for make in makers:
+                    contenders += _entered(stack, make, plan, size, startsecs, last, left_out)
+                for name, samples in _in_turn(contenders, plan, size, startsecs, left_out):
+                    rows.append(summary(name, size, startsecs, samples))
+                    last[name, startsecs] = size, spread([s.seconds for s in samples]).median
+                    _print_row(rows[-1])
+        write(folder, 'restarts', rows)
+        write(folder, 'left-out', left_out)
+    _print_targets(read(folder, 'restarts'))
+
+
+def _entered(stack: contextlib.ExitStack, make: Callable[[], Any], plan: Plan, size: int,
+             startsecs: int, last: Dict, left_out: List) -> List[Contender]:
+    """Start a daemon unless none of its contenders is to be measured; return those that are."""
+    daemon = make()
+    chosen = []
+    for contender in daemon.contenders():
+        if plan.wanted and not contender.name.startswith(plan.wanted):
+            continue
+        smaller, seconds = last.get((contender.name, startsecs), (size, 0.0))
+        expected = seconds * size / smaller
+        if size > min(plan.sizes) and (contender.name, startsecs) not in last:
+            continue  # left out already
+        if expected > LIMIT and seconds > startsecs + 2:
+            why = '%.1f seconds with %d processes' % (seconds, smaller)
+            left_out.append(_left_out(contender.name, size, startsecs, why))
+            last.pop((contender.name, startsecs))
+        else:
+            chosen.append(contender)
+    if chosen:
+        try:
+            stack.enter_context(daemon)
+        except (AssertionError, NotRestarted) as why:
+            left_out += [_left_out(c.name, size, startsecs, str(why)) for c in chosen]
+            chosen = []
+    else:
+        daemon.__exit__(None, None, None)
+    return chosen
+
+
+def _in_turn(contenders: List[Contender], plan: Plan, size: int, startsecs: int,
+             left_out: List) -> List[Tuple[str, List[Sample]]]:
+    """Let each restart once a round; the first round warms up, where it is a short one."""
+    samples: Dict[str, List[Sample]] = {contender.name: [] for contender in contenders}
+    spent = dict.fromkeys(samples, 0.0)
+    failed = set()
+    for turn in range(plan.repetitions + 1):
+        for contender in contenders:
+            name = contender.name
+            if name in failed or (samples[name] and spent[name] > plan.share):
+                continue
+            try:
+                sample = contender.measure()
+            except (NotRestarted, OSError, AssertionError) as why:
+                failed.add(name)
+                left_out.append(_left_out(name, size, startsecs, str(why)))
+                print('  %s, %d processes, startsecs=%d: left out: %s' % (name, size, startsecs,
+                                                                          why), flush=True)
+                _bring_up(contender)
+                continue
+            spent[name] += sample.seconds
+            if turn or sample.seconds > plan.share / 2:
+                samples[name].append(sample)
+    return [(name, taken) for name, taken in samples.items() if taken and name not in failed]
+
+
+def _bring_up(contender: Contender) -> None:
+    """After a failed restart, bring up what it left down, for the next contender."""
+    if isinstance(contender.daemon, Supervised):
+        daemon = contender.daemon.daemon
+        with daemon.connection() as rpc:
+            rpc.supervisor.startProcessGroup('web', False)
+        daemon.wait_running('web', LIMIT)
+
+
+def _left_out(name: str, size: int, startsecs: int, why: str) -> Dict[str, Any]:
+    return {'contender': name, 'processes': size, 'startsecs': startsecs, 'why': why}
+
+
+def _print_row(row: Dict[str, Any]) -> None:
+    print('  %-26s N=%-5d startsecs=%d %9.3f s (%.3f to %.3f)  CPU %7.3f s  %d times' % (
+        row['contender'], row['processes'], row['startsecs'], float(row['seconds_median']),
+        float(row['seconds_lowest']), float(row['seconds_highest']), float(row['cpu_median']),
+        row['repetitions']), flush=True)
+
+
+def _print_targets(rows: List[Dict[str, str]]) -> None:
+    """Print what the plugin takes beside what it may take."""
+    table = {(r['contender'], int(r['processes']), int(r['startsecs'])): r for r in rows}
+    print('\n  %-58s %9s %9s' % ('what', 'allowed', 'seen'))
+    for (name, size, startsecs), row in table.items():
+        bases = {'plugin': 'floor', 'plugin, command': 'supervisorctl restart'}
+        base = table.get((bases.get(name, ''), size, startsecs))
+        if base is None:
+            continue
+        seen, other = float(row['seconds_median']), float(base['seconds_median'])
+        if name == 'plugin':
+            _print_target('plugin over the floor, N=%d, startsecs=%d (s)' % (size, startsecs),
+                          allowed(other), seen)
+            _print_target('CPU over that of the floor, N=%d, startsecs=%d (s)' % (size, startsecs),
+                          1.1 * float(base['cpu_median']) if size == 1000 else math.inf,
+                          float(row['cpu_median']))
+        elif not startsecs:
+            _print_target('command against supervisorctl restart, N=%d (s)' % size,
+                          other / 8 if size in (1, 10) else math.inf, seen)
+            circus = table.get(('circus restart', size, 0))
+            if circus and size <= 100:
+                _print_target('command against circus restart, N=%d (s)' % size,
+                              float(circus['seconds_median']), seen)
+
+
+def _print_target(what: str, most: float, seen: float) -> None:
+    shown = '-' if most == math.inf else '%.3f' % most
+    print('  %-58s %9s %9.3f  %s' % (what, shown, seen, 'met' if seen <= most else 'MISSED'))
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    sizes = options.sizes or ([1, 10] if options.quick else SIZES)
+    repetitions = options.repetitions or (3 if options.quick else 15)
+    return Plan(tuple(sorted(sizes)), repetitions, 2.0 if options.quick else 12.0,
+                tuple(options.contenders or ()))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog='python -m benchmarks', description=__doc__)
+    parser.add_argument('--quick', action='store_true', help='few repetitions and small groups')
+    parser.add_argument('--parts', nargs='+', choices=PARTS, default=list(PARTS),
+                        help='what to measure (default: everything)')
+    parser.add_argument('--contenders', nargs='+', metavar='NAME',
+                        help='only those whose names begin like this; see restarts.csv')
+    parser.add_argument('--sizes', nargs='+', type=_count, metavar='N', help='processes in a group')
+    parser.add_argument('--repetitions', type=_count, metavar='N',
+                        help='at most so many restarts by each, after one to warm up')
+    parser.add_argument('--results', type=Path, metavar='FOLDER', default=RESULTS,
+                        help='where the CSV files go')
+    return parser.parse_args()
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError('%s: must be a whole number, 1 or greater' % text)
+    return int(text)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Who is compared: each can restart a group, and tell which of its processes are up."""
+
+import os
+import subprocess
+import time
+import xmlrpc.client
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Set
+
+from benchmarks.results import Sample
+from tests.daemon import PLUGIN, Daemon, descendants, group
+
+COMMAND = '/bin/sleep 100000'
+GROUP = 'web'
+LIMIT = 120.0  # seconds; who needs longer is left out from there on
+ROLLING = '25%'
+
+SUPERVISORD = """
+[rpcinterface:reference]
+supervisor.rpcinterface_factory = benchmarks.reference_2013:make_rpcinterface
+timeout = %d
+
+[rpcinterface:floor]
+supervisor.rpcinterface_factory = benchmarks.floor_plugin:make_rpcinterface
+
+[ctlplugin:wildcards]
+supervisor.ctl_factory = supervisorwildcards.controllerplugin:make_wildcards_controllerplugin
+
+[ctlplugin:serialrestart]
+supervisor.ctl_factory = %s
+""" % (LIMIT, 'supervisorserialrestart.controllerplugin:make_serialrestart_controllerplugin')
+
+
+class NotRestarted(Exception):
+    """A restart that does not count; the message is a sentence that says why."""
+
+
+class Contender:
+    """A way to restart a group of a daemon that is running.
+
+    `restart` returns when the caller has its answer. It may return how many seconds the restart
+    took, where the caller's clock does not show it.
+    """
+
+    def __init__(self, name: str, daemon: Any, restart: Callable[[], Optional[float]]):
+        self.name = name
+        self.daemon = daemon
+        self.restart = restart
+
+    def measure(self) -> Sample:
+        """Restart the group once; raises NotRestarted unless every process is up and new."""
+        before = self.daemon.up()
+        if len(before) != self.daemon.size:
+            raise NotRestarted('%d of %d processes are up before it' % (len(before),
+                                                                        self.daemon.size))
+        time.sleep(0.3)  # A process that has just been spawned may lose its stop signal.
+        cpu, began = self.daemon.cpu(), time.monotonic()
+        told = self.restart()
+        seconds = time.monotonic() - began if told is None else told
+        cpu = self.daemon.cpu() - cpu
+        after = self.daemon.up()
+        while len(after) != self.daemon.size or after & before:
+            if time.monotonic() - began > LIMIT:
+                raise NotRestarted('%d processes are up, %d of them are old ones'
+                                   % (len(after), len(after & before)))
+            time.sleep(0.005)
+            after = self.daemon.up()
+            seconds = time.monotonic() - began
+        return Sample(seconds, cpu)
+
+
+class Supervised:
+    """A supervisord with a group, and the contenders that restart it; a context manager."""
+
+    def __init__(self, size: int, startsecs: int):
+        self.size = size
+        self.startsecs = startsecs
+        home = str(Path(__file__).parent.parent)
+        path = os.pathsep.join(filter(None, [home, os.environ.get('PYTHONPATH')]))
+        self.daemon = Daemon(group(GROUP, size, COMMAND, startsecs),
+                             options={'timeout': int(LIMIT)}, plugin=PLUGIN, extra=SUPERVISORD,
+                             minfds=min(4 * size + 1024, 15000), loglevel='info',
+                             env=dict(os.environ, PYTHONPATH=path))
+
+    def __enter__(self) -> 'Supervised':
+        self.daemon.__enter__()
+        self.daemon.wait_running(GROUP, LIMIT)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.daemon.__exit__(*error)
+
+    def up(self) -> Set[int]:
+        """Return the process ids of those that are RUNNING."""
+        return {info['pid'] for info in self.daemon.processes(GROUP).values()
+                if info['statename'] == 'RUNNING'}
+
+    def cpu(self) -> float:
+        """Return the seconds of CPU that supervisord has used."""
+        return cpu_seconds(self.daemon.pid)
+
+    def contenders(self) -> List[Contender]:
+        """Return them, the floor first."""
+        script, ctl = 'supervisorctl_restart_group', 'supervisorctl'
+        restarts: Dict[str, Callable[[], Optional[float]]] = {
+            'floor': self._floor,
+            'plugin': lambda: self._by_rpc('restarter', {}),
+            'plugin, rolling': lambda: self._by_rpc('restarter', {'max_unavailable': ROLLING}),
+            'plugin, command': lambda: self._by_command(script, GROUP),
+            'plugin, command, rolling': lambda: self._by_command(
+                script, '--max-unavailable', ROLLING, GROUP),
+            'algorithm of 2013': lambda: self._by_rpc('reference'),
+            'supervisorctl restart': lambda: self._by_command(ctl, 'restart', GROUP + ':*'),
+            'wildcards mrestart': lambda: self._by_command(ctl, 'mrestart', GROUP + '_*'),
+            'serialrestart': lambda: self._by_command(ctl, 'serialrestart', GROUP + ':*'),
+        }
+        return [Contender(name, self, restart) for name, restart in restarts.items()]
+
+    def _by_rpc(self, namespace: str, *arguments: Any) -> None:
+        with self.daemon.connection() as rpc:
+            try:
+                answer = getattr(rpc, namespace).restartProcessGroup(GROUP, *arguments)
+            except xmlrpc.client.Fault as why:
+                raise NotRestarted(why.faultString) from None
+        if answer is not True:
+            raise NotRestarted('%d faults, the first: %s' % (len(answer), answer[0]['text']))
+
+    def _floor(self) -> float:
+        with self.daemon.connection() as rpc:
+            began = time.monotonic()
+            rpc.floor.restartProcessGroup(GROUP)
+            seconds = time.monotonic() - began + self.startsecs
+        time.sleep(self.startsecs + 0.1)  # the processes' own time
+        return seconds
+
+    def _by_command(self, *command: str) -> None:
+        run([str(self.daemon.scripts / command[0]), '-c', str(self.daemon.configuration)]
+            + list(command[1:]))
+
+
+def run(command: List[str], **popen: Any) -> None:
+    """Run a command that restarts something; raises NotRestarted where it takes too long or fails.
+
+    What supervisorctl's plugins print is of no use here: they report errors on standard output.
+    """
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, universal_newlines=True, timeout=LIMIT,
+                              **popen)
+    except subprocess.TimeoutExpired:
+        raise NotRestarted('not done after %d seconds' % LIMIT) from None
+    if done.returncode:
+        lines = done.stdout.strip().splitlines() or ['']
+        raise NotRestarted('%s: exit status %d: %s' % (
+            os.path.basename(command[0]), done.returncode, lines[-1][:200]))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the seconds of CPU that a process has used, with all its threads."""
+    try:
+        return sum(int((task / 'schedstat').read_text().split()[0])
+                   for task in Path('/proc/%d/task' % pid).iterdir()) / 1e9
+    except FileNotFoundError:  # a kernel without it
+        fields = Path('/proc/%d/stat' % pid).read_text().rsplit(')', 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def children_that_run(pid: int, program: str) -> Set[int]:
+    """Return the process ids of a daemon's descendants that run a program."""
+    found = set()
+    for child in descendants(pid):
+        try:
+            if Path('/proc/%d/comm' % child).read_text().strip() == program:
+                found.add(child)
+        except OSError:  # gone in the meantime
+            continue
+    return found

@@ -1,0 +1,186 @@
+"""Pictures from the CSV files: `python -m benchmarks.pictures`; needs matplotlib."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+from benchmarks.results import RESULTS, read
+
+DOCS = Path(__file__).parent.parent / 'docs'
+
+
+class Style(NamedTuple):
+    """How a contender is drawn."""
+
+    label: str
+    colour: str
+    line: str = '-'
+
+
+OURS, OTHER, GREY = '#0b6e4f', '#c1440e', '#555555'
+STYLES = {
+    'floor': Style('the processes themselves', GREY, ':'),
+    'plugin': Style('this plugin, XML-RPC', OURS),
+    'plugin, command': Style('this plugin, command', OURS, '--'),
+    'plugin, rolling': Style('this plugin, rolling 25 %', '#58b88f'),
+    'supervisorctl restart': Style('supervisorctl restart', OTHER),
+    'algorithm of 2013': Style('algorithm of 2013', '#e39b5a'),
+    'wildcards mrestart': Style('supervisor-wildcards', '#6a4c93'),
+    'serialrestart': Style('supervisor-serialrestart', '#b08bd0'),
+    'circus restart': Style('circus restart', '#1f6fb4'),
+    'circus reload': Style('circus reload', '#1f6fb4', '--'),
+    'pm2 restart': Style('pm2 restart', '#c2a000'),
+}
+
+Points = List[Tuple[int, float]]
+
+
+def curves(rows: List[Dict[str, str]], startsecs: int, column: str) -> Dict[str, Points]:
+    """Return, by contender, the points of a curve: processes, and the value of a column."""
+    found: Dict[str, Points] = {}
+    for row in rows:
+        if int(row['startsecs']) == startsecs and row['contender'] in STYLES:
+            found.setdefault(row['contender'], []).append(
+                (int(row['processes']), float(row[column])))
+    return {name: sorted(found[name]) for name in STYLES if name in found}
+
+
+def apart(heights: List[float], least: float) -> List[float]:
+    """Return heights in the same order that are at least `least` apart, near the given ones."""
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    moved = list(heights)
+    for _ in range(200):
+        crowded = False
+        for below, above in zip(order, order[1:]):
+            gap = least - (moved[above] - moved[below])
+            if gap > 1e-9:
+                crowded = True
+                moved[below] -= gap / 2
+                moved[above] += gap / 2
+        if not crowded:
+            break
+    return moved
+
+
+def over_processes(rows: List[Dict[str, str]], column: str, title: str, unit: str, path: Path,
+                   startsecs: int = 0) -> None:
+    """Draw a column over the number of processes, both logarithmic, a curve for each contender."""
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import FuncFormatter
+    found = curves(rows, startsecs, column)
+    figure, axes = plt.subplots(figsize=(8, 5))
+    for name, points in found.items():
+        style = STYLES[name]
+        ours = name.startswith('plugin')
+        axes.plot(*zip(*points), style.line, color=style.colour, marker='o', markersize=4,
+                  linewidth=2.6 if ours else 1.6, zorder=3 if ours else 2)
+    axes.set_xscale('log')
+    axes.set_yscale('log')
+    sizes = sorted({size for points in found.values() for size, _ in points})
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: '%g %s' % (value, unit)))
+    axes.set_xlabel('processes in the group')
+    axes.set_title(title, loc='left', fontsize=12)
+    axes.grid(alpha=0.25)
+    for side in ('top', 'right'):
+        axes.spines[side].set_visible(False)
+    _label_ends(axes, found)
+    _save(figure, path)
+
+
+def _label_ends(axes: Any, found: Dict[str, Points]) -> None:
+    """Write each name at the right, joined by a thin line to where its curve ends."""
+    names = list(found)
+    place = axes.transAxes.inverted()
+    ends = [place.transform(axes.transData.transform(found[name][-1])) for name in names]
+    for name, (x, y), height in zip(names, ends, apart([end[1] for end in ends], 0.058)):
+        style = STYLES[name]
+        axes.annotate(style.label, (x, y), (1.04, height), xycoords='axes fraction',
+                      textcoords='axes fraction', color=style.colour, va='center', fontsize=10,
+                      fontweight='bold' if name.startswith('plugin') else 'normal',
+                      annotation_clip=False,
+                      arrowprops={'arrowstyle': '-', 'color': style.colour, 'linewidth': 0.5,
+                                  'alpha': 0.6, 'shrinkA': 0, 'shrinkB': 3})
+
+
+STATES = {'RUNNING': ('RUNNING', OURS), 'STOPPING': ('stopping', OTHER),
+          'STOPPED': ('down', '#333333'), 'EXITED': ('down', '#333333'),
+          'STARTING': ('starting', '#f2c14e')}
+
+
+def timeline(rows: List[Dict[str, str]], path: Path) -> None:
+    """Draw a bar for each process, coloured by its state over time."""
+    import matplotlib.pyplot as plt
+    from matplotlib.patches import Patch
+    names = sorted({row['process'] for row in rows})
+    figure, axes = plt.subplots(figsize=(8, 4.2))
+    for row in rows:
+        begin, end = float(row['begin']), float(row['end'])
+        axes.barh(names.index(row['process']), end - begin, left=begin, height=0.72,
+                  color=STATES[row['state']][1], linewidth=0)
+    axes.set_yticks(range(len(names)), names, fontsize=9)
+    axes.set_xlim(min(float(row['begin']) for row in rows), max(float(row['end']) for row in rows))
+    axes.set_xlabel('seconds since the call')
+    axes.set_title('A rolling restart of %d processes, at most 3 down at a time' % len(names),
+                   loc='left', fontsize=12, pad=30)
+    shown = {label: colour for label, colour in
+             (STATES[state] for state in ('RUNNING', 'STOPPING', 'STARTING'))}
+    axes.legend(handles=[Patch(color=colour, label=label) for label, colour in shown.items()],
+                ncols=len(shown), loc='lower left', bbox_to_anchor=(-0.01, 1.0), frameon=False)
+    for side in ('top', 'right', 'left'):
+        axes.spines[side].set_visible(False)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    import matplotlib.pyplot as plt
+    # No date, so that the same figures give the same file.
+    figure.savefig(str(path), bbox_inches='tight', facecolor='white',
+                   metadata={'Date': None} if path.suffix == '.svg' else None)
+    plt.close(figure)
+    print(path.name)
+
+
+def main() -> int:
+    """Draw what there are results for."""
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.pictures', description=__doc__)
+    parser.add_argument('--results', type=Path, default=RESULTS, metavar='FOLDER',
+                        help='where the CSV files are')
+    parser.add_argument('--folder', type=Path, default=DOCS, help='where the pictures go')
+    parser.add_argument('--format', default='svg', choices=('svg', 'png'))
+    options = parser.parse_args()
+    try:
+        import matplotlib
+    except ImportError:
+        print("pictures need matplotlib: pip install 'supervisor-restarter[benchmark]'",
+              file=sys.stderr)
+        return 1
+    matplotlib.use('agg')
+    matplotlib.rcParams['svg.hashsalt'] = 'supervisor-restarter'
+    restarts, states = read(options.results, 'restarts'), read(options.results, 'timeline')
+    if not (restarts or states):
+        print('no results in %s: run `python -m benchmarks` first' % options.results,
+              file=sys.stderr)
+        return 1
+    options.folder.mkdir(parents=True, exist_ok=True)
+
+    def path(name: str) -> Path:
+        return options.folder / ('%s.%s' % (name, options.format))
+
+    if restarts:
+        over_processes(restarts, 'seconds_median', 'Seconds from the call until every process of '
+                       'the group is new and up (startsecs=0)', 's', path('restart-seconds'))
+        over_processes(restarts, 'seconds_median', 'Seconds from the call until every process of '
+                       'the group is new and up (startsecs=1)', 's',
+                       path('restart-seconds-startsecs-1'), startsecs=1)
+        over_processes(restarts, 'cpu_median', 'CPU seconds that the daemon uses for a restart '
+                       '(startsecs=0)', 's', path('restart-cpu'))
+    if states:
+        timeline(states, path('rolling-timeline'))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
