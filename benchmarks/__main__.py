@@ -71,8 +71,8 @@ def restarts(plan: Plan, pm2: Any, folder: Path) -> None:
                     rows.append(summary(name, size, startsecs, samples))
                     last[name, startsecs] = size, spread([s.seconds for s in samples]).median
                     _print_row(rows[-1])
-        write(folder, 'restarts', rows)
-        write(folder, 'left-out', left_out)
+                write(folder, 'restarts', rows)
+                write(folder, 'left-out', left_out)
     _print_targets(read(folder, 'restarts'))
 
 
@@ -183,8 +183,8 @@ def _print_target(what: str, most: float, seen: float) -> None:
 
 def _plan(options: argparse.Namespace) -> Plan:
     sizes = options.sizes or ([1, 10] if options.quick else SIZES)
-    repetitions = options.repetitions or (3 if options.quick else 15)
-    return Plan(tuple(sorted(sizes)), repetitions, 2.0 if options.quick else 12.0,
+    repetitions = options.repetitions or (3 if options.quick else 12)
+    return Plan(tuple(sorted(sizes)), repetitions, 2.0 if options.quick else 9.0,
                 tuple(options.contenders or ()))
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Dict, List, Tuple
 
-from benchmarks.results import write
 from supervisor.states import ProcessStates, SupervisorStates
+
+from benchmarks.results import write
 from supervisor_restarter.restart import GroupRestart
 from supervisor_restarter.settings import Limit, Settings
 

@@ -4,11 +4,14 @@ It prints what is allowed beside what was seen.
 """
 
 import argparse
+import signal
 import statistics
 import sys
 import time
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
+from xmlrpc.client import Fault
 
 from benchmarks.contenders import Supervised
 from benchmarks.results import RESULTS, allowed, write
@@ -113,12 +116,13 @@ def _wakeups(daemon: Daemon) -> int:
 def _reload_and_end(daemon: Daemon) -> int:
     """Reload the supervisord, restart the group, end it; return how many processes are left."""
     before = set(daemon.pids('web').values())
-    daemon.signal(1)
+    daemon.signal(signal.SIGHUP)
 
     def reloaded() -> bool:
         try:
-            return not before & set(daemon.pids('web').values())
-        except OSError:  # its socket is being made anew
+            pids = set(daemon.pids('web').values())
+            return bool(pids) and not before & pids
+        except (OSError, HTTPException, Fault):  # its socket is being made anew
             return False
 
     wait_until(reloaded, 'supervisord has reloaded')
@@ -128,7 +132,7 @@ def _reload_and_end(daemon: Daemon) -> int:
     new = daemon.wait_running('web')
     if set(pids.values()) & set(new.values()):
         raise AssertionError('the restart after SIGHUP left old processes')
-    daemon.signal(15)
+    daemon.signal(signal.SIGTERM)
     daemon.wait_ended()
     return sum(Path('/proc/%d' % pid).exists() for pid in new.values())
 

@@ -1,8 +1,10 @@
 """Other process managers: circus and pm2. Neither has anything like startsecs."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +20,7 @@ from benchmarks.contenders import (
     cpu_seconds,
     run,
 )
-from tests.daemon import wait_until
+from tests.daemon import descendants, wait_until
 
 SCRIPTS = Path(sys.executable).parent
 PM2_FOLDER = Path(__file__).parent.parent / 'build' / 'pm2'
@@ -44,6 +46,10 @@ class Other:
     def __exit__(self, *error: Any) -> None:
         try:
             self.end()
+        except subprocess.TimeoutExpired:
+            for pid in [self.pid] + descendants(self.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         finally:
             shutil.rmtree(str(self.folder), ignore_errors=True)
 
@@ -122,6 +128,8 @@ class Pm2(Other):
 
     def end(self) -> None:
         """End pm2's daemon and its processes."""
+        if not (self.folder / 'pm2.pid').exists():
+            return
         subprocess.run([self.program, 'kill', '--silent'], env=self.env, timeout=LIMIT,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 

@@ -125,9 +125,9 @@ def timeline(rows: List[Dict[str, str]], path: Path) -> None:
     axes.set_xlabel('seconds since the call')
     axes.set_title('A rolling restart of %d processes, at most 3 down at a time' % len(names),
                    loc='left', fontsize=12, pad=30)
-    shown = {label: colour for label, colour in
-             (STATES[state] for state in ('RUNNING', 'STOPPING', 'STARTING'))}
-    axes.legend(handles=[Patch(color=colour, label=label) for label, colour in shown.items()],
+    present = {row['state'] for row in rows}
+    shown = list(dict.fromkeys(STATES[state] for state in STATES if state in present))
+    axes.legend(handles=[Patch(color=colour, label=label) for label, colour in shown],
                 ncols=len(shown), loc='lower left', bbox_to_anchor=(-0.01, 1.0), frameon=False)
     for side in ('top', 'right', 'left'):
         axes.spines[side].set_visible(False)

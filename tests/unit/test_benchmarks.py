@@ -1,0 +1,80 @@
+"""The parts of the benchmark that only calculate."""
+
+import pytest
+
+from benchmarks import engine, timeline
+from benchmarks.pictures import apart, curves
+from benchmarks.results import Sample, allowed, percentile, read, spread, summary, write
+
+
+@pytest.mark.parametrize('values, expected', [
+    ([3.0], (3.0, 3.0, 3.0, 0.0)),
+    ([1.0, 2.0, 9.0], (2.0, 1.0, 9.0, 1.0)),
+    ([4.0, 1.0, 3.0, 2.0], (2.5, 1.0, 4.0, 1.0)),
+])
+def test_a_spread_is_the_median_and_what_lies_around_it(values, expected):
+    assert spread(values) == expected
+
+
+def test_there_is_no_spread_of_nothing():
+    with pytest.raises(ValueError, match='no values'):
+        spread([])
+
+
+@pytest.mark.parametrize('percent, expected', [(1, 1), (50, 50), (99, 99), (100, 100)])
+def test_a_percentile_is_a_value_that_so_many_do_not_exceed(percent, expected):
+    assert percentile(range(100, 0, -1), percent) == expected
+
+
+def test_the_floor_may_be_exceeded_by_a_twentieth_and_ten_milliseconds():
+    assert allowed(2.0) == pytest.approx(2.11)
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    row = summary('plugin, rolling', 10, 1, [Sample(1.0, 0.1), Sample(3.0, 0.2), Sample(2.0, 0.6)])
+    write(tmp_path / 'new', 'restarts', [row])
+    again, = read(tmp_path / 'new', 'restarts')
+    assert again['contender'] == 'plugin, rolling'
+    assert (again['processes'], again['startsecs'], again['repetitions']) == ('10', '1', '3')
+    assert [float(again['seconds_' + name]) for name in ('median', 'lowest', 'highest')] == [2, 1, 3]
+    assert float(again['cpu_median']) == 0.2
+
+
+def test_no_rows_make_no_file(tmp_path):
+    assert write(tmp_path, 'restarts', []) is None
+    assert read(tmp_path, 'restarts') == []
+
+
+def test_a_curve_has_one_contender_and_one_startsecs_by_size():
+    rows = [{'contender': name, 'processes': size, 'startsecs': startsecs, 'seconds_median': value}
+            for name, size, startsecs, value in [
+                ('plugin', '10', '0', '0.2'), ('plugin', '1', '0', '0.1'),
+                ('plugin', '1', '1', '1.1'), ('floor', '1', '0', '0.05'),
+                ('somebody else', '1', '0', '7')]]
+    assert curves(rows, 0, 'seconds_median') == {
+        'floor': [(1, 0.05)], 'plugin': [(1, 0.1), (10, 0.2)]}
+
+
+def test_labels_keep_their_distance_and_their_order():
+    heights = [0.5, 0.51, 0.1, 0.505]
+    moved = apart(heights, 0.05)
+    order = sorted(range(4), key=heights.__getitem__)
+    assert order == sorted(range(4), key=moved.__getitem__)
+    assert all(moved[b] - moved[a] >= 0.05 - 1e-6 for a, b in zip(order, order[1:]))
+    assert moved[2] == 0.1
+
+
+def test_samples_of_states_join_into_stretches():
+    samples = [(0.0, {'a': 'RUNNING'}), (0.5, {'a': 'RUNNING'}), (1.0, {'a': 'STOPPING'}),
+               (1.5, {'a': 'RUNNING'}), (2.0, {'a': 'RUNNING'})]
+    assert [(row['state'], row['begin'], row['end']) for row in timeline.stretches(samples)] == [
+        ('RUNNING', '0.000', '1.000'), ('STOPPING', '1.000', '1.500'),
+        ('RUNNING', '1.500', '2.000')]
+
+
+@pytest.mark.parametrize('rolling', [False, True])
+@pytest.mark.parametrize('order', engine.ORDERS)
+def test_a_restart_looks_at_a_process_as_often_in_a_large_group_as_in_a_small_one(order, rolling):
+    small, large = (float(engine.measure(size, order, rolling)['looks_per_process'])
+                    for size in (100, 1000))
+    assert large < 1.2 * small
