@@ -219,10 +219,21 @@ class Daemon:
         return {name: info['statename'] for name, info in self.processes(group).items()}
 
     def wait_running(self, group: str, seconds: float = 20.0) -> Dict[str, int]:
-        """Wait until all of a group are RUNNING; return their process ids."""
-        wait_until(lambda: set(self.states(group).values()) == {'RUNNING'},
-                   '%s is RUNNING' % group, seconds)
+        """Wait until all of a group are RUNNING, their programs too; return their process ids."""
+        def up() -> bool:
+            return (set(self.states(group).values()) == {'RUNNING'}
+                    and all(self._executed(pid) for pid in self.pids(group).values()))
+        wait_until(up, '%s is RUNNING' % group, seconds)
         return self.pids(group)
+
+    def _executed(self, pid: int) -> bool:
+        # With startsecs = 0 supervisord says RUNNING at the fork, and a stop signal that comes
+        # before the exec of a process that supervisord itself has started is lost.
+        try:
+            return (Path('/proc/%d/cmdline' % pid).read_bytes()
+                    != Path('/proc/%d/cmdline' % self.pid).read_bytes())
+        except (FileNotFoundError, ProcessLookupError):  # gone again
+            return True
 
     def wait_state(self, group: str, name: str, *states: str, seconds: float = 20.0) -> None:
         """Wait until one process is in one of the states."""
