@@ -42,7 +42,7 @@ tox: $(VENV)/tox
 
 dist: $(VENV)/test
 	rm -rf build dist
-	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m build --outdir dist >/dev/null
 	$(BIN)/twine check --strict dist/*
 
 benchmark: $(VENV)/benchmark
