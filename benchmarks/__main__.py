@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
-from benchmarks import engine, floor, latency, timeline
+from benchmarks import costs, engine, floor, latency, timeline
 from benchmarks.contenders import LIMIT, Contender, NotRestarted, Supervised
 from benchmarks.others import Circus, Pm2, find_pm2
 from benchmarks.results import RESULTS, Sample, allowed, machine, read, spread, summary, write
 
 SIZES = (1, 10, 100, 1000)
-PARTS = ('restarts', 'floor', 'engine', 'latency', 'timeline')
+PARTS = ('restarts', 'floor', 'engine', 'latency', 'costs', 'timeline')
 
 
 class Plan(NamedTuple):
@@ -38,6 +38,7 @@ def main() -> int:
         'engine': lambda: engine.report(engine.SIZES[:2] if quick else engine.SIZES,
                                         options.results),
         'latency': lambda: latency.report(100 if quick else 1000, options.results),
+        'costs': lambda: costs.report(options.results),
         'timeline': lambda: timeline.report(options.results),
         'restarts': lambda: restarts(_plan(options), pm2, options.results),
     }

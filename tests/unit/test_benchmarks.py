@@ -36,7 +36,8 @@ def test_what_is_written_is_read_again(tmp_path):
     again, = read(tmp_path / 'new', 'restarts')
     assert again['contender'] == 'plugin, rolling'
     assert (again['processes'], again['startsecs'], again['repetitions']) == ('10', '1', '3')
-    assert [float(again['seconds_' + name]) for name in ('median', 'lowest', 'highest')] == [2, 1, 3]
+    fields = ('seconds_median', 'seconds_lowest', 'seconds_highest')
+    assert [float(again[name]) for name in fields] == [2, 1, 3]
     assert float(again['cpu_median']) == 0.2
 
 

@@ -1,0 +1,123 @@
+"""What the parts of the plugin cost a supervisord: `python -m benchmarks.costs`."""
+
+import argparse
+import signal
+import socket
+import statistics
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+from benchmarks.contenders import cpu_seconds
+from benchmarks.results import RESULTS, write
+from supervisor_restarter.fork import signals_kept
+from tests.daemon import MANNERS, PLUGIN, Daemon, group, wait_until
+
+SIZE = 10
+
+
+def primitives(times: int = 2000) -> List[Dict[str, Any]]:
+    """Return what a set-up of the wake-up, a wake-up, and a guarded spawn cost, in microseconds."""
+    pair = socket.socketpair()
+    for end in pair:
+        end.setblocking(False)
+    handler = signal.signal(signal.SIGALRM, lambda signum, frame: None)
+
+    def set_up() -> None:
+        new = socket.socketpair()
+        for end in new:
+            end.setblocking(False)
+        signal.set_wakeup_fd(new[1].fileno(), warn_on_full_buffer=False)
+        signal.setitimer(signal.ITIMER_REAL, 3600)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.set_wakeup_fd(-1)
+        for end in new:
+            end.close()
+
+    def wake_up() -> None:
+        signal.raise_signal(signal.SIGALRM)
+        pair[0].recv(4096)
+
+    def guard() -> None:
+        with signals_kept():
+            pass
+
+    rows = [_row('set the pipe and the timer up, and take them away', _each(set_up, times))]
+    signal.set_wakeup_fd(pair[1].fileno())
+    try:
+        rows.append(_row('one signal, written to the pipe and read from it', _each(wake_up, times)))
+    finally:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGALRM, handler)
+        for end in pair:
+            end.close()
+    rows.append(_row('block and restore the signals around spawns', _each(guard, times)))
+    return rows
+
+
+def idle(seconds: float = 5.0) -> List[Dict[str, Any]]:
+    """Return the CPU that a supervisord uses, in microseconds for each second.
+
+    Without the plugin; with it, before any restart; while a restart waits for processes that do
+    not end; and after that restart.
+    """
+    never = group('web', SIZE, MANNERS['never'], stopwaitsecs=int(seconds) + 4)
+    rows = []
+    with Daemon(never, plugin='', loglevel='info') as daemon:
+        daemon.wait_running('web')
+        rows.append(_row('idle, without the plugin', _used(daemon, seconds)))
+    with Daemon(never, plugin=PLUGIN, options={'timeout': 60}, loglevel='info') as daemon:
+        daemon.wait_running('web')
+        rows.append(_row('idle, with the plugin', _used(daemon, seconds)))
+        caller = threading.Thread(
+            target=lambda: daemon.rpc.restarter.restartProcessGroup('web'))
+        caller.start()
+        wait_until(lambda: set(daemon.states('web').values()) == {'STOPPING'}, 'all are stopping')
+        rows.append(_row('while a restart waits for %d processes to end' % SIZE,
+                         _used(daemon, seconds)))
+        caller.join()
+        daemon.wait_running('web')
+        rows.append(_row('idle, after that restart', _used(daemon, seconds)))
+    return rows
+
+
+def _used(daemon: Daemon, seconds: float) -> float:
+    time.sleep(1.5)  # the last call's own turn of the main loop is not idleness
+    before, began = cpu_seconds(daemon.pid), time.monotonic()
+    time.sleep(seconds)
+    return 1e6 * (cpu_seconds(daemon.pid) - before) / (time.monotonic() - began)
+
+
+def _each(action: Callable[[], None], times: int) -> float:
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        action()
+        took.append(time.perf_counter() - began)
+    return 1e6 * statistics.median(took)
+
+
+def _row(what: str, microseconds: float) -> Dict[str, Any]:
+    print('  %-52s %10.1f us%s' % (what, microseconds,
+                                   ' each second' if what.startswith(('idle', 'while')) else ''))
+    return {'what': what, 'microseconds': '%.1f' % microseconds}
+
+
+def report(folder: Path) -> None:
+    """Measure and print the costs, and write costs.csv."""
+    write(folder, 'costs', primitives() + idle())
+
+
+def main() -> int:
+    """Measure the costs."""
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.costs', description=__doc__)
+    parser.add_argument('--results', type=Path, metavar='FOLDER', default=RESULTS,
+                        help='where costs.csv goes')
+    report(parser.parse_args().results)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
