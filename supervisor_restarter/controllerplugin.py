@@ -1,0 +1,186 @@
+"""The commands for supervisorctl: restartgroup, restartinfo, cancelrestart."""
+
+import fnmatch
+import getopt
+import shlex
+import threading
+import xmlrpc.client
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from supervisor.supervisorctl import ControllerPluginBase, LSBInitExitStatuses
+
+from supervisor_restarter.client import (
+    CALL_OPTIONS,
+    NO_ANSWER,
+    NO_CONNECTION,
+    NO_HTTP,
+    Line,
+    connection_trouble,
+    explain,
+    fault_lines,
+    restart,
+)
+
+PHASES = ('waiting', 'stopping', 'starting', 'restarted', 'failed', 'removed')
+
+
+class WrongUse(Exception):
+    """What is wrong with a command line, as a sentence."""
+
+
+class NoSuchGroup(WrongUse):
+    """A name that matches no group."""
+
+
+class RestarterControllerPlugin(ControllerPluginBase):
+    """Restarts groups from supervisorctl's command line and shell.
+
+    `controller` is supervisorctl's; all output and the exit status go through it.
+    """
+
+    name = 'restarter'
+
+    def __init__(self, controller: Any):
+        self.ctl = controller
+
+    def do_restartgroup(self, arg: str) -> None:
+        self._command(arg, self._restart, self.help_restartgroup)
+
+    def help_restartgroup(self) -> None:
+        self._help('restartgroup <group>', 'Restart a group, each process as soon as it is down')
+        self._help('restartgroup <group> <group>', 'Restart several groups side by side')
+        self._help("restartgroup 'api-*'", 'Restart the groups that match the pattern')
+        self._help('restartgroup all', 'Restart all groups')
+        self._help('  --timeout SECONDS', 'how long it may take; a rolling restart, each process')
+        self._help('  --stagger-factor N', 'stop the processes in N batches')
+        self._help('  --max-unavailable N', 'rolling: at most N processes, or N%, down at once')
+        self._help('  --no-wait', 'do not wait until the groups are restarted')
+
+    def do_restartinfo(self, arg: str) -> None:
+        self._command(arg, self._info, self.help_restartinfo)
+
+    def help_restartinfo(self) -> None:
+        self._help('restartinfo <group> [...]', 'Show how the last restart of a group stands')
+        self._help('restartinfo all', 'Show it for all groups')
+
+    def do_cancelrestart(self, arg: str) -> None:
+        self._command(arg, self._cancel, self.help_cancelrestart)
+
+    def help_cancelrestart(self) -> None:
+        self._help('cancelrestart <group> [...]',
+                   'Let a restart stop nothing more, and only bring up what is down')
+
+    # the commands' inside
+
+    def _restart(self, arg: str) -> None:
+        options, patterns = self._options(arg)
+        groups = self._groups(patterns)
+        outcomes: Dict[str, Any] = {}
+
+        def restart_one(group: str) -> None:
+            try:
+                outcomes[group] = restart(self.ctl.get_server_proxy(), group, options)
+            except (xmlrpc.client.Error, *NO_CONNECTION, *NO_HTTP, *NO_ANSWER) as why:
+                text = (str(why) if isinstance(why, xmlrpc.client.ProtocolError) else
+                        connection_trouble(self.ctl.options.serverurl, why))
+                outcomes[group] = [Line(group, text, LSBInitExitStatuses.GENERIC)]
+
+        threads = [threading.Thread(target=restart_one, args=(group,), daemon=True)
+                   for group in groups]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            self.ctl.output('interrupted; the restart goes on in supervisord. To stop it: '
+                            'cancelrestart %s' % ' '.join(groups))
+            self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
+            return
+        for group in groups:
+            for line in outcomes[group]:
+                self._say(line)
+
+    def _info(self, arg: str) -> None:
+        for group in self._groups(shlex.split(arg)):
+            info = self._ask('getRestartInfo', group)
+            if info is None:
+                continue
+            counts = ', '.join('%d %s' % (info[phase], phase) for phase in PHASES if info[phase])
+            text = info['state'] if not counts else '%s, %s, %.1f seconds' % (
+                info['state'], counts, info['elapsed'])
+            self.ctl.output('%s: %s' % (group, text))
+            for line in fault_lines(group, info['faults']):
+                self.ctl.output('  %s' % line)
+
+    def _cancel(self, arg: str) -> None:
+        for group in self._groups(shlex.split(arg)):
+            if self._ask('cancelRestart', group):
+                self.ctl.output('%s: cancelled' % group)
+
+    # what they share
+
+    def _command(self, arg: str, action: Callable[[str], None], show_help: Callable) -> None:
+        if not self.ctl.upcheck():
+            return
+        try:
+            action(arg)
+        except (WrongUse, ValueError) as why:
+            self.ctl.output('Error: %s' % why)
+            self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
+            if not isinstance(why, NoSuchGroup):
+                show_help()
+
+    def _options(self, arg: str) -> Tuple[Dict[str, Any], List[str]]:
+        try:
+            given, patterns = getopt.gnu_getopt(shlex.split(arg), '',
+                                                [*CALL_OPTIONS, 'no-wait'])
+        except getopt.GetoptError as why:
+            raise WrongUse(str(why)) from None
+        options: Dict[str, Any] = {}
+        for option, text in given:
+            if option == '--no-wait':
+                options['wait'] = False
+                continue
+            name, from_text = CALL_OPTIONS[option[2:] + '=']
+            try:
+                options[name] = from_text(text)
+            except ValueError as why:
+                raise WrongUse('invalid value for %s %r: %s' % (option, text, why)) from None
+        return options, patterns
+
+    def _groups(self, patterns: List[str]) -> List[str]:
+        """Return the names of the groups that the patterns match; each must match one."""
+        if not patterns:
+            raise WrongUse('a group name is needed')
+        infos = self.ctl.get_supervisor().getAllProcessInfo()
+        there = list(dict.fromkeys(info['group'] for info in infos))
+        chosen: List[str] = []
+        for pattern in patterns:
+            name = pattern[:-2] if pattern.endswith(':*') else pattern.rstrip(':')
+            matching = there if name == 'all' else fnmatch.filter(there, name)
+            if not matching:
+                raise NoSuchGroup('%s: no such group; nothing is done' % pattern)
+            chosen += matching
+        return list(dict.fromkeys(chosen))
+
+    def _ask(self, method: str, group: str) -> Optional[Any]:
+        proxy = self.ctl.get_server_proxy()
+        try:
+            return getattr(proxy.restarter, method)(group)
+        except xmlrpc.client.Fault as fault:
+            self._say(Line(group, explain(proxy, fault), fault.faultCode))
+            return None
+
+    def _say(self, line: Line) -> None:
+        self.ctl.output(str(line))
+        if line.code:
+            self.ctl.set_exitstatus_from_xmlrpc_fault(line.code)
+
+    def _help(self, command: str, text: str) -> None:
+        self.ctl.output('%-28s\t%s' % (command, text))
+
+
+def make_controllerplugin(controller: Any, **config: str) -> RestarterControllerPlugin:
+    """Make the commands for a supervisorctl; the section has no options of its own."""
+    return RestarterControllerPlugin(controller)

@@ -1,0 +1,162 @@
+"""supervisorctl_restart_group -- restart a process group of supervisord.
+
+Usage: %s [options] group
+
+Options:
+-c/--configuration FILENAME -- configuration file path (searches if not given)
+-h/--help -- print usage message and exit
+-i/--interactive -- ask for username and password if the server wants them
+-s/--serverurl URL -- URL on which supervisord server is listening
+     (default "http://localhost:9001").
+-u/--username USERNAME -- username to use for authentication with server
+-p/--password PASSWORD -- password to use for authentication with server
+-r/--history_file FILENAME -- taken as supervisorctl takes it, and not used
+--timeout SECONDS -- how long the restart may take; a rolling one, each process
+--stagger-factor N -- stop the processes in N batches
+--max-unavailable N -- rolling: at most N processes, or N%, down at once
+--no-wait -- do not wait until the group is restarted
+--quiet -- show no progress
+
+Exit status: 0 restarted; 1 no connection; 2 a fault or a wrong option; 5 not
+exactly one group; 10 any other HTTP error; 130 interrupted; or the number of
+processes that failed, at most 125.
+"""
+
+import configparser
+import contextlib
+import getpass
+import os
+import sys
+import xmlrpc.client
+from typing import Any, Dict, List, Optional
+
+from supervisor.options import ClientOptions
+
+from supervisor_restarter.client import (
+    CALL_OPTIONS,
+    NO_ANSWER,
+    NO_CONNECTION,
+    NO_HTTP,
+    Line,
+    connection_trouble,
+    explain,
+    restart,
+)
+from supervisor_restarter.progress import progress
+
+RESTARTED = 0
+DISCONNECTED = 1
+FAULT = 2
+NOT_ONE_GROUP = 5
+HTTP_ERROR = 10
+MOST_FAILED = 125
+INTERRUPTED = 130
+
+
+class RestartOptions(ClientOptions):
+    """supervisorctl's options, and those of a restart."""
+
+    def __init__(self):
+        ClientOptions.__init__(self)
+        for long, (name, from_text) in CALL_OPTIONS.items():
+            self.add('call_' + name, None, None, long, from_text)
+        self.add('no_wait', None, None, 'no-wait', flag=1, default=0)
+        self.add('quiet', None, None, 'quiet', flag=1, default=0)
+
+    def for_call(self) -> Dict[str, Any]:
+        """Return the options of the call: those that were given."""
+        given = {name: getattr(self, 'call_' + name) for name, _ in CALL_OPTIONS.values()}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return dict(chosen, wait=False) if self.no_wait else chosen
+
+
+def main(args: Optional[List[str]] = None, options: Optional[RestartOptions] = None) -> None:
+    """Restart the group that the command line names, and exit with the status of the outcome.
+
+    `args` are the arguments without the program's name, those of the process by default. Raises
+    SystemExit.
+    """
+    options = options or RestartOptions()
+    try:
+        options.realize(args, doc=__doc__)
+    except configparser.Error as why:
+        options.usage('%s: %s' % (options.configfile, ' '.join(str(why).split())))
+    if len(options.args) != 1:
+        sys.stderr.write('Error: exactly one group is needed, not %d\n' % len(options.args))
+        sys.stderr.write('For help, use %s -h\n' % options.progname)
+        sys.exit(NOT_ONE_GROUP)
+    status = run(options, options.args[0])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # Nobody reads what happened; the status still tells.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def run(options: RestartOptions, group: str) -> int:
+    """Restart a group, say how it went, and return the exit status."""
+    try:
+        return report(ask(options, group))
+    except KeyboardInterrupt:
+        return say('%s: interrupted; the restart goes on in supervisord. To stop it: '
+                   'supervisorctl cancelrestart %s' % (group, group), INTERRUPTED)
+    except xmlrpc.client.ProtocolError as why:
+        if why.errcode == 401:
+            return say('Server requires authentication', FAULT)
+        return say('%s: HTTP error %s %s' % (options.serverurl, why.errcode, why.errmsg),
+                   HTTP_ERROR)
+    except NO_CONNECTION as why:
+        return say(connection_trouble(options.serverurl, why), DISCONNECTED)
+    except NO_HTTP + NO_ANSWER as why:
+        return say(connection_trouble(options.serverurl, why), HTTP_ERROR)
+    except ValueError as why:  # supervisor/xmlrpc.py: SupervisorTransport, for a URL it cannot use
+        return say('%s: %s' % (options.serverurl, why), FAULT)
+
+
+def ask(options: RestartOptions, group: str) -> List[Line]:
+    """Restart a group, with a login if supervisord wants one and the user may be asked."""
+    while True:
+        try:
+            proxy = options.getServerProxy()
+            try:
+                proxy.supervisor.getVersion()
+            except xmlrpc.client.Fault as fault:
+                return [Line(group, explain(proxy, fault), fault.faultCode)]
+            with shown_progress(options, group):
+                return restart(proxy, group, options.for_call())
+        except xmlrpc.client.ProtocolError as why:
+            if why.errcode != 401 or not options.interactive:
+                raise
+        sys.stderr.write('Server requires authentication\n')
+        try:
+            options.username = input('Username:')
+            options.password = getpass.getpass('Password:')
+        except (EOFError, KeyboardInterrupt):
+            sys.exit(say('\n%s: no login, not restarted' % group, INTERRUPTED))
+
+
+def shown_progress(options: RestartOptions, group: str) -> Any:
+    """Return a context in which a person at a terminal sees how the restart stands."""
+    if options.quiet or options.no_wait or not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    return progress(group, options.getServerProxy, sys.stderr)
+
+
+def report(lines: List[Line]) -> int:
+    """Write the lines where they belong, and return the exit status."""
+    for line in lines:
+        (sys.stderr if line.code else sys.stdout).write(str(line) + '\n')
+    failed = sum(line.is_process for line in lines)
+    if failed:
+        return min(failed, MOST_FAILED)
+    return FAULT if any(line.code for line in lines) else RESTARTED
+
+
+def say(sentence: str, status: int) -> int:
+    """Write a sentence to standard error, and return the status."""
+    sys.stderr.write('%s\n' % sentence)
+    return status
+
+
+if __name__ == '__main__':
+    main()
