@@ -3,11 +3,12 @@
 They speak XML-RPC and import nothing of the server side.
 """
 
+import dataclasses
 import http.client
 import socket
 import xml.parsers.expat
 import xmlrpc.client
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List
 
 from supervisor.options import make_namespec
 from supervisor.xmlrpc import Faults
@@ -24,7 +25,8 @@ NO_HTTP = (http.client.HTTPException,)
 NO_ANSWER = (xml.parsers.expat.ExpatError, xmlrpc.client.ResponseError)
 
 
-class Line(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Line:
     """One line about a group, or about one of its processes; `code` is 0 without a fault."""
 
     subject: str

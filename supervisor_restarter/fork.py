@@ -1,14 +1,16 @@
 """No stop signal is lost between fork and exec.
 
 Between fork and exec a child still has supervisord's Python signal handlers: a stop signal that
-arrives then is noted by a handler, and forgotten by exec. So all signals are blocked around our own
-spawns, and the child takes the handlers away before it lets the signals in.
+arrives then is noted by a handler, and forgotten by exec. So the signals that have one are blocked
+around our own spawns, and the child takes the handlers away before it lets the signals in.
 """
 
 import contextlib
 import os
 import signal
 from typing import Iterator, List, NamedTuple, Optional, Set
+
+_SIGNALS = tuple(signal.valid_signals())  # each call makes them anew, which takes a while
 
 
 class _Kept(NamedTuple):
@@ -27,9 +29,10 @@ _kept: Optional[_Kept] = None
 def signals_kept() -> Iterator[None]:
     """Fork inside of this, and the child loses no signal that is sent to it."""
     global _kept
-    signals = signal.valid_signals()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    _kept = _Kept(mask, [signum for signum in signals if callable(signal.getsignal(signum))])
+    # Without a Python handler a signal does in the child what it should.
+    handled = [signum for signum in _SIGNALS if callable(signal.getsignal(signum))]
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, handled)
+    _kept = _Kept(mask, handled)
     try:
         yield
     finally:

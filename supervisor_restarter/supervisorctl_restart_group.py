@@ -85,12 +85,7 @@ def main(args: Optional[List[str]] = None, options: Optional[RestartOptions] = N
         sys.stderr.write('Error: exactly one group is needed, not %d\n' % len(options.args))
         sys.stderr.write('For help, use %s -h\n' % options.progname)
         sys.exit(NOT_ONE_GROUP)
-    status = run(options, options.args[0])
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # Nobody reads what happened; the status still tells.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(status)
+    sys.exit(run(options, options.args[0]))
 
 
 def run(options: RestartOptions, group: str) -> int:
@@ -144,8 +139,12 @@ def shown_progress(options: RestartOptions, group: str) -> Any:
 
 def report(lines: List[Line]) -> int:
     """Write the lines where they belong, and return the exit status."""
-    for line in lines:
-        (sys.stderr if line.code else sys.stdout).write(str(line) + '\n')
+    try:
+        for line in lines:
+            (sys.stderr if line.code else sys.stdout).write(str(line) + '\n')
+        sys.stdout.flush()
+    except BrokenPipeError:  # Nobody reads what happened; the status still tells.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     failed = sum(line.is_process for line in lines)
     if failed:
         return min(failed, MOST_FAILED)

@@ -1,0 +1,131 @@
+"""The commands for supervisorctl, as a user types them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
+
+COMMANDS = """
+[ctlplugin:restarter]
+supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerplugin
+"""
+
+
+@pytest.fixture(scope='module')
+def daemon():
+    programs = '\n'.join([group('web', 2), group('api-a', 1), group('api-b', 1),
+                          group('bad', 2, MANNERS['exits 1'], startsecs=1)])
+    with Daemon(programs, extra=COMMANDS) as running:
+        for name in ('web', 'api-a', 'api-b'):
+            running.wait_running(name)
+        wait_until(lambda: set(running.states('bad').values()) == {'FATAL'}, 'bad has failed', 60)
+        yield running
+
+
+@pytest.mark.parametrize('command, touched', [
+    ('restartgroup web', ['web']),
+    ('restartgroup web:*', ['web']),
+    ('restartgroup web api-a', ['web', 'api-a']),
+    ('restartgroup api-*', ['api-a', 'api-b']),
+    ('restartgroup --max-unavailable 1 web --timeout=30', ['web']),
+    ('restartgroup web web w*', ['web']),
+])
+def test_restartgroup_restarts_what_is_named(daemon, command, touched):
+    before = {name: daemon.pids(name) for name in ('web', 'api-a', 'api-b')}
+    done = daemon.supervisorctl(*command.split())
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout.splitlines() == ['%s: restarted' % name for name in touched]
+    for name, pids in before.items():
+        assert bool(set(pids.values()) & set(daemon.pids(name).values())) == (name not in touched)
+
+
+def test_restartgroup_all_prints_a_line_for_each_failure_and_each_group(daemon):
+    done = daemon.supervisorctl('restartgroup', 'all')
+    lines = done.stdout.splitlines()
+    assert done.returncode != 0
+    assert {'web: restarted', 'api-a: restarted', 'api-b: restarted'} < set(lines)
+    assert [line.split(' (')[0] for line in lines if line.startswith('bad')] == [
+        'bad:bad_000: ERROR', 'bad:bad_001: ERROR']
+
+
+@pytest.mark.parametrize('command, sentence', [
+    ('restartgroup nope', 'Error: nope: no such group; nothing is done'),
+    ('restartgroup web nope-*', 'Error: nope-*: no such group; nothing is done'),
+    ('restartgroup', 'Error: a group name is needed'),
+    ('restartgroup --timeout soon web',
+     "Error: invalid value for --timeout 'soon': not a number of seconds"),
+    ('restartgroup --nonsense web', 'Error: option --nonsense not recognized'),
+    ('restartgroup --timeout -1 web',
+     'web: ERROR (INCORRECT_PARAMETERS: restartProcessGroup: timeout = -1.0: must be a number of '
+     'seconds greater than 0)'),
+    ("restartgroup 'web", 'Error: No closing quotation'),
+    ('restartinfo nope', 'Error: nope: no such group; nothing is done'),
+    ('cancelrestart web', 'web: ERROR (NO_RESTART: web: is not being restarted)'),
+])
+def test_what_is_wrong_gets_one_sentence_and_restarts_nothing(daemon, command, sentence):
+    before = daemon.pids('web')
+    done = daemon.supervisorctl(*command.split(' '))
+    assert done.stdout.splitlines()[0] == sentence
+    assert done.returncode == 1
+    assert daemon.pids('web') == before
+
+
+def test_groups_are_restarted_side_by_side():
+    programs = '\n'.join(group(name, 1, startsecs=1) for name in ('a', 'b', 'c', 'd'))
+    with Daemon(programs, extra=COMMANDS) as daemon:
+        for name in 'abcd':
+            daemon.wait_running(name)
+        done = daemon.supervisorctl('restartgroup', 'all')
+        assert done.stdout.splitlines() == ['%s: restarted' % name for name in 'abcd']
+        log = [line.split('restarter: ')[1] for line in daemon.log().splitlines()
+               if 'restarter: ' in line]
+        assert [line.split(': ')[1].split()[0] for line in log] == (
+            ['restarting'] * 4 + ['restarted'] * 4)
+
+
+def test_restartinfo_and_cancelrestart_of_a_running_restart():
+    with Daemon(group('web', 3, startsecs=1), extra=COMMANDS) as daemon:
+        before = daemon.wait_running('web')
+        done = daemon.supervisorctl('restartgroup', '--no-wait', '--max-unavailable', '1', 'web')
+        assert done.stdout == 'web: restart begun\n'
+        done = daemon.supervisorctl('restartinfo', 'web')
+        assert done.stdout.startswith('web: RESTARTING, ')
+        assert daemon.supervisorctl('cancelrestart', 'web').stdout == 'web: cancelled\n'
+        wait_until(lambda: 'FINISHED' in daemon.supervisorctl('restartinfo', 'web').stdout,
+                   'it has settled')
+        lines = daemon.supervisorctl('restartinfo', 'web').stdout.splitlines()
+        assert 'waiting' in lines[0] and lines[1].startswith('  web: ERROR (CANCELLED: ')
+        assert set(daemon.states('web').values()) == {'RUNNING'}
+        assert set(before.values()) & set(daemon.pids('web').values())
+
+
+@pytest.mark.parametrize('command', ['restartgroup', 'restartinfo', 'cancelrestart'])
+def test_each_command_has_help(daemon, command):
+    assert command + ' <group>' in daemon.supervisorctl('help', command).stdout
+    assert command in daemon.supervisorctl('help').stdout
+
+
+def test_options_do_not_leak_from_one_command_of_the_shell_to_the_next(daemon):
+    shell = subprocess.run(
+        [sys.executable, str(SCRIPTS / 'supervisorctl'), '-c', str(daemon.configuration)],
+        input='restartgroup --no-wait web\nrestartgroup api-a\nexit\n', universal_newlines=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    assert 'web: restart begun' in shell.stdout
+    assert 'api-a: restarted' in shell.stdout
+
+
+def test_a_supervisord_without_the_plugin_says_which_section_to_add():
+    with Daemon(group('web', 1), plugin='', extra=COMMANDS) as daemon:
+        done = daemon.supervisorctl('restartgroup', 'web')
+        assert 'add a section [rpcinterface:restarter]' in done.stdout
+        assert done.returncode == 1
+
+
+def test_a_login_is_wanted():
+    with Daemon(group('web', 1), username='user', password='123', extra=COMMANDS) as daemon:
+        done = daemon.supervisorctl('-p', 'wrong', 'restartgroup', 'web')
+        # supervisorctl then tries once more (supervisor/supervisorctl.py: Controller.onecmd).
+        assert done.stdout.splitlines()[0] == 'Server requires authentication'
+        assert done.returncode == 1

@@ -1,0 +1,117 @@
+"""What a person sees: the script in a pseudo-terminal, read by a terminal emulator."""
+
+import os
+import pty
+import select
+import signal
+import time
+
+import pytest
+
+from tests.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
+
+pyte = pytest.importorskip('pyte')
+SCRIPT = str(SCRIPTS / 'supervisorctl_restart_group')
+
+
+class Terminal:
+    """A script in a pseudo-terminal of 100 columns; `screens` are all that a person could see."""
+
+    def __init__(self, *command):
+        self.screen = pyte.Screen(100, 10)
+        self.stream = pyte.ByteStream(self.screen)
+        self.screens = []
+        self.pid, self.master = pty.fork()
+        if self.pid == 0:
+            os.environ.update(COLUMNS='100', LINES='10')
+            os.execv(command[0], command)
+
+    def read(self, condition, seconds=20.0):
+        """Read until the text on the screen fulfils the condition, or the script ends."""
+        deadline = time.monotonic() + seconds
+        while not condition(self.text()):
+            left = deadline - time.monotonic()
+            assert left > 0, 'the screen shows:\n%s' % self.text()
+            if select.select([self.master], [], [], left)[0]:
+                try:
+                    data = os.read(self.master, 65536)
+                except OSError:  # Linux: the other end is closed
+                    data = b''
+                if not data:
+                    return
+                self.stream.feed(data)
+                self.screens.append(self.text())
+
+    def text(self):
+        return '\n'.join(line.rstrip() for line in self.screen.display).strip()
+
+    def end(self):
+        self.read(lambda text: False)
+        os.close(self.master)
+        return os.waitpid(self.pid, 0)[1] >> 8
+
+    def type(self, keys):
+        os.write(self.master, keys)
+
+
+@pytest.fixture
+def daemon():
+    with Daemon(group('web', 4, startsecs=1)) as running:
+        running.wait_running('web')
+        yield running
+
+
+def test_a_progress_line_is_redrawn_in_place_and_gone_at_the_end(daemon):
+    terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), '--max-unavailable', '1', 'web')
+    assert terminal.end() == 0
+    shown = [screen for screen in terminal.screens if 'web [' in screen]
+    assert all(len(screen.splitlines()) == 1 for screen in shown)
+    for restarted in range(1, 4):
+        assert any('%d restarted' % restarted in screen for screen in shown)
+    assert any('1 starting' in screen for screen in shown)
+    assert terminal.text() == 'web: restarted'
+
+
+def test_there_is_no_progress_line_with_quiet(daemon):
+    terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), '--quiet', 'web')
+    assert terminal.end() == 0
+    assert not any('[' in screen for screen in terminal.screens)
+
+
+def test_ctrl_c_at_the_terminal_says_how_to_cancel_and_the_restart_goes_on(daemon):
+    before = daemon.pids('web')
+    terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), '--max-unavailable', '2', 'web')
+    terminal.read(lambda text: 'web [' in text)
+    terminal.type(b'\x03')
+    assert terminal.end() == 130
+    assert 'web: interrupted; the restart goes on in supervisord.' in terminal.text()
+    assert 'supervisorctl cancelrestart web' in terminal.text().replace('\n', '')
+    assert 'web [' not in terminal.text()
+    wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['state'] == 'FINISHED',
+               'the restart has finished')
+    assert not set(before.values()) & set(daemon.wait_running('web').values())
+
+
+def test_with_i_the_login_is_asked_for_at_the_terminal(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Daemon(group('web', 1), username='user', password='123') as daemon:
+        daemon.wait_running('web')
+        terminal = Terminal(SCRIPT, '-i', '-s', daemon.url, 'web')
+        terminal.read(lambda text: 'Username:' in text)
+        terminal.type(b'user\n')
+        terminal.read(lambda text: 'Password:' in text)
+        terminal.type(b'123\n')
+        assert terminal.end() == 0
+        assert terminal.text().endswith('web: restarted')
+        assert '123' not in terminal.text()
+
+
+def test_a_hangup_of_the_terminal_leaves_the_restart_to_supervisord():
+    with Daemon(group('web', 2, MANNERS['late'])) as daemon:
+        before = daemon.wait_running('web')
+        terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), 'web')
+        wait_until(lambda: 'STOPPING' in daemon.states('web').values(), 'the restart has begun')
+        os.kill(terminal.pid, signal.SIGHUP)
+        terminal.end()
+        wait_until(lambda: set(daemon.states('web').values()) == {'RUNNING'}
+                   and not set(before.values()) & set(daemon.pids('web').values()), 'all are new')

@@ -1,0 +1,215 @@
+"""The console script: what it says, and the status that it exits with."""
+
+import http.client
+import io
+import socket
+import sys
+import xml.parsers.expat
+import xmlrpc.client
+
+import pytest
+
+from supervisor_restarter import supervisorctl_restart_group as script
+
+
+def failed(name, code=0x430):
+    return {'code': code, 'text': 'START_FAILED: why', 'group': 'web', 'name': name}
+
+
+def whole_group(text, code):
+    return {'code': code, 'text': text, 'group': 'web', 'name': ''}
+
+
+def protocol_error(code, message=''):
+    return xmlrpc.client.ProtocolError('127.0.0.1/RPC2', code, message, {})
+
+
+class FakeNamespace:
+    def __init__(self, proxy, name):
+        self._proxy, self._name = proxy, name
+
+    def __getattr__(self, method):
+        def call(*arguments):
+            self._proxy.calls.append((self._name + '.' + method, arguments))
+            answer = self._proxy.answers.get(method)
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
+        return call
+
+
+class FakeProxy:
+    """Answers each method with what `answers` has for it; an exception is raised."""
+
+    def __init__(self, **answers):
+        self.calls = []
+        self.answers = dict({'getVersion': '3.0', 'listMethods': []}, **answers)
+
+    def __getattr__(self, name):
+        return FakeNamespace(self, name)
+
+
+class FakeTerminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def run(capsys, proxy, *arguments):
+    """Run the script; return status, standard output and standard error."""
+    options = script.RestartOptions()
+    options.getServerProxy = lambda: proxy
+    options.stderr = sys.stderr  # Supervisor has its own from before the test
+    with pytest.raises(SystemExit) as end:
+        script.main(['-s', 'http://127.0.0.1:9001', *arguments], options)
+    return (end.value.code, *capsys.readouterr())
+
+
+@pytest.fixture(autouse=True)
+def no_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+OUTCOMES = [
+    # what restartProcessGroup answers, status, standard output, standard error
+    (True, 0, 'web: restarted\n', ''),
+    ([failed('a')], 1, '', 'web:a: ERROR (START_FAILED: why)\n'),
+    ([failed('a'), failed('b'), whole_group('STOPPED_EARLY: why', 0x450)], 2, '',
+     'web:a: ERROR (START_FAILED: why)\nweb:b: ERROR (START_FAILED: why)\n'
+     'web: ERROR (STOPPED_EARLY: why)\n'),
+    ([whole_group('STOPPED_EARLY: why', 0x450)], 2, '', 'web: ERROR (STOPPED_EARLY: why)\n'),
+    (xmlrpc.client.Fault(0x420, 'TIMEOUT: web: why'), 2, '', 'web: ERROR (TIMEOUT: web: why)\n'),
+    (ConnectionRefusedError(111, 'no'), 1, '', 'http://127.0.0.1:9001 refused connection\n'),
+    (FileNotFoundError(2, 'no'), 1, '', 'http://127.0.0.1:9001 no such file\n'),
+    (socket.gaierror(-2, 'no'), 1, '', 'http://127.0.0.1:9001 unknown host\n'),
+    (PermissionError(13, 'Permission denied'), 1, '', 'http://127.0.0.1:9001: Permission denied\n'),
+    (http.client.RemoteDisconnected('gone'), 1, '',
+     'http://127.0.0.1:9001 closed the connection; supervisord may be stopping\n'),
+    (http.client.IncompleteRead(b''), 1, '',
+     'http://127.0.0.1:9001 closed the connection; supervisord may be stopping\n'),
+    (protocol_error(401, 'Unauthorized'), 2, '', 'Server requires authentication\n'),
+    (protocol_error(500, 'Internal Server Error'), 10, '',
+     'http://127.0.0.1:9001: HTTP error 500 Internal Server Error\n'),
+    (http.client.BadStatusLine('x'), 10, '',
+     'http://127.0.0.1:9001 does not answer as supervisord does (BadStatusLine)\n'),
+    (xml.parsers.expat.ExpatError('x'), 10, '',
+     'http://127.0.0.1:9001 does not answer as supervisord does (ExpatError)\n'),
+    (xmlrpc.client.ResponseError(), 10, '',
+     'http://127.0.0.1:9001 does not answer as supervisord does (ResponseError)\n'),
+    (KeyboardInterrupt(), 130, '', 'web: interrupted; the restart goes on in supervisord. '
+                                   'To stop it: supervisorctl cancelrestart web\n'),
+]
+
+
+@pytest.mark.parametrize('answer, status, output, error', OUTCOMES)
+def test_each_outcome_has_its_status_and_its_sentence(capsys, answer, status, output, error):
+    proxy = FakeProxy(restartProcessGroup=answer)
+    assert run(capsys, proxy, 'web') == (status, output, error)
+
+
+def test_more_failures_than_a_status_can_hold_are_125(capsys):
+    proxy = FakeProxy(restartProcessGroup=[failed('p%d' % n) for n in range(300)])
+    assert run(capsys, proxy, 'web')[0] == 125
+
+
+UNKNOWN_METHOD = xmlrpc.client.Fault(1, 'UNKNOWN_METHOD')
+
+
+@pytest.mark.parametrize('answers, sections', [
+    ({'restartProcessGroup': UNKNOWN_METHOD, 'listMethods': ['supervisor.getState']},
+     ['restarter']),
+    ({'getVersion': UNKNOWN_METHOD, 'listMethods': ['restarter.getAPIVersion']}, ['supervisor']),
+    ({'getVersion': UNKNOWN_METHOD, 'listMethods': ['system.listMethods']},
+     ['restarter', 'supervisor']),
+])
+def test_a_missing_namespace_is_named_with_the_section_to_add(capsys, answers, sections):
+    status, output, error = run(capsys, FakeProxy(**answers), 'web')
+    assert (status, output) == (2, '')
+    for section in ('restarter', 'supervisor'):
+        assert ('add a section [rpcinterface:%s]' % section in error) == (section in sections)
+
+
+@pytest.mark.parametrize('arguments, sent', [
+    ([], ('web',)),
+    (['--timeout', '30'], ('web', {'timeout': 30.0})),
+    (['--timeout=0.5', '--stagger-factor', '3'],
+     ('web', {'timeout': 0.5, 'stagger_factor': 3})),
+    (['--max-unavailable', '25%'], ('web', {'max_unavailable': '25%'})),
+    (['--quiet'], ('web',)),
+    (['--no-wait'], ('web', {'wait': False})),
+])
+def test_only_the_options_that_were_given_are_sent(capsys, arguments, sent):
+    proxy = FakeProxy(restartProcessGroup=True)
+    assert run(capsys, proxy, *arguments, 'web')[0] == 0
+    assert ('restarter.restartProcessGroup', sent) in proxy.calls
+
+
+def test_without_waiting_it_says_that_the_restart_has_begun(capsys):
+    assert run(capsys, FakeProxy(restartProcessGroup=True), '--no-wait', 'web') == (
+        0, 'web: restart begun\n', '')
+
+
+@pytest.mark.parametrize('arguments, status, sentence', [
+    ([], 5, 'Error: exactly one group is needed, not 0'),
+    (['web', 'api'], 5, 'Error: exactly one group is needed, not 2'),
+    (['--timeout', 'soon', 'web'], 2, "invalid value for --timeout 'soon': not a number"),
+    (['--stagger-factor', '1.5', 'web'], 2, "--stagger-factor '1.5': not a whole number"),
+    (['--nonsense', 'web'], 2, 'option --nonsense not recognized'),
+    (['-c', '/no/such/file', 'web'], 2, 'could not find config file /no/such/file'),
+])
+def test_a_wrong_command_line_gets_one_sentence(capsys, arguments, status, sentence):
+    proxy = FakeProxy()
+    code, output, error = run(capsys, proxy, *arguments)
+    assert (code, output, proxy.calls) == (status, '', [])
+    assert sentence in error
+
+
+def test_a_configuration_that_does_not_parse_gets_one_sentence(capsys, tmp_path):
+    path = tmp_path / 'broken.conf'
+    path.write_text('this is no section\n')
+    status, output, error = run(capsys, FakeProxy(), '-c', str(path), 'web')
+    assert (status, output) == (2, '')
+    assert error.startswith('Error: %s: File contains no section headers' % path)
+
+
+@pytest.mark.parametrize('url', ['ftp://127.0.0.1', 'http://127.0.0.1:port'])
+def test_a_url_that_cannot_be_used_gets_one_sentence(capsys, url):
+    with pytest.raises(SystemExit) as end:
+        script.main(['-s', url, 'web'])
+    assert end.value.code == 2
+    assert 'Traceback' not in capsys.readouterr().err
+
+
+def test_with_i_it_asks_for_the_login_and_tries_again(capsys, monkeypatch):
+    refusing = FakeProxy(getVersion=protocol_error(401))
+    accepting = FakeProxy(restartProcessGroup=True)
+    options = script.RestartOptions()
+    options.getServerProxy = lambda: accepting if options.password == '123' else refusing
+    monkeypatch.setattr('builtins.input', lambda prompt: 'user')
+    monkeypatch.setattr(script.getpass, 'getpass', lambda prompt: '123')
+    with pytest.raises(SystemExit) as end:
+        script.main(['-i', 'web'], options)
+    assert (end.value.code, options.username) == (0, 'user')
+
+
+def test_without_an_answer_to_the_login_nothing_is_restarted(capsys, monkeypatch):
+    def no_input(prompt):
+        raise EOFError
+    monkeypatch.setattr('builtins.input', no_input)
+    proxy = FakeProxy(getVersion=protocol_error(401))
+    status, _, error = run(capsys, proxy, '-i', 'web')
+    assert status == 130
+    assert 'not restarted' in error
+
+
+@pytest.mark.parametrize('arguments, shown', [
+    (['web'], True), (['--quiet', 'web'], False), (['--no-wait', 'web'], False)])
+def test_progress_is_for_a_terminal_and_not_for_quiet(monkeypatch, arguments, shown):
+    monkeypatch.setattr(sys, 'stderr', FakeTerminal())
+    asked = []
+    monkeypatch.setattr(script, 'progress', lambda *about: asked.append(about)
+                        or script.contextlib.nullcontext())
+    options = script.RestartOptions()
+    options.getServerProxy = lambda: FakeProxy(restartProcessGroup=True)
+    with pytest.raises(SystemExit):
+        script.main(arguments, options)
+    assert bool(asked) == shown
