@@ -1,0 +1,282 @@
+"""What is put into supervisord while a restart runs, and that all of it is taken out again."""
+
+import os
+import signal
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from supervisor import events
+from supervisor.poller import PollPoller, SelectPoller
+
+from supervisor_restarter.mainloop import MainLoop
+from tests.unit.fakes import FakeLogger
+
+
+class FakeRestarts:
+    """Restarts that need a number of passes."""
+
+    def __init__(self):
+        self.passes_left = 0
+        self.seconds = 0.0
+        self.passes = []
+
+    def advance(self, everything=True):
+        self.passes.append(everything)
+        self.passes_left = max(0, self.passes_left - 1)
+
+    def due(self):
+        return self.seconds
+
+    @property
+    def finished(self):
+        return self.passes_left == 0
+
+
+@pytest.fixture(params=[PollPoller, SelectPoller])
+def options(request):
+    made = SimpleNamespace(logger=FakeLogger(), socket_map={})
+    made.get_socket_map = lambda: made.socket_map
+    made.poller = request.param(made)
+    yield made
+    events.clear()
+
+
+@pytest.fixture
+def mainloop(options):
+    before = signal.getsignal(signal.SIGALRM)
+    made = MainLoop(options, FakeRestarts())
+    yield made
+    made.restarts.passes_left = 0
+    made.turn()
+    assert signal.getsignal(signal.SIGALRM) == before
+
+
+def turn_the_loop(options, seconds=5.0):
+    """One turn, as supervisor/supervisord.py: runforever makes it; return what was ready."""
+    combined = dict(options.socket_map)
+    for descriptor, dispatcher in combined.items():
+        if dispatcher.readable():
+            options.poller.register_readable(descriptor)
+        if dispatcher.writable():
+            options.poller.register_writable(descriptor)
+    readable, writable = options.poller.poll(seconds)
+    for descriptor in readable:
+        combined[descriptor].handle_read_event()
+        if not combined[descriptor].readable():
+            options.poller.unregister_readable(descriptor)
+    for descriptor in writable:
+        combined[descriptor].handle_write_event()
+        if not combined[descriptor].writable():
+            options.poller.unregister_writable(descriptor)
+    return readable, writable
+
+
+def begin(mainloop, passes, seconds):
+    mainloop.prepare()
+    mainloop.restarts.passes_left = passes
+    mainloop.restarts.seconds = seconds
+    mainloop.turn()
+
+
+def residue(options):
+    return (options.socket_map, signal.getsignal(signal.SIGALRM),
+            signal.getitimer(signal.ITIMER_REAL), set(options.poller.readables),
+            set(options.poller.writables))
+
+
+NOTHING = ({}, signal.SIG_DFL, (0.0, 0.0), set(), set())
+
+
+def test_when_the_last_restart_ends_nothing_is_left(mainloop, options):
+    descriptors = os.listdir('/proc/self/fd')
+    begin(mainloop, 3, 0.01)
+    assert residue(options) != NOTHING
+    while options.socket_map:
+        turn_the_loop(options)
+    assert residue(options) == NOTHING
+    assert signal.set_wakeup_fd(-1) == -1
+    assert os.listdir('/proc/self/fd') == descriptors
+
+
+def test_a_restart_that_ends_in_its_first_pass_leaves_nothing(mainloop, options):
+    begin(mainloop, 1, 0.0)
+    assert residue(options) == NOTHING
+
+
+def test_when_supervisord_stops_nothing_is_left(mainloop, options):
+    begin(mainloop, 2, 50.0)
+    turn_the_loop(options, 0)
+    events.notify(events.SupervisorStoppingEvent())
+    assert residue(options) == NOTHING
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_signal_turns_the_loop_and_a_pass_is_made(mainloop, options):
+    old = signal.signal(signal.SIGCHLD, lambda signum, frame: None)
+    try:
+        begin(mainloop, 100, 50.0)
+        timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGCHLD))
+        timer.start()
+        before = time.monotonic()
+        assert turn_the_loop(options, 20.0)[0]
+        assert time.monotonic() - before < 10
+        turn_the_loop(options, 20.0)
+        assert mainloop.restarts.passes[1:] == [False]
+        timer.join()
+    finally:
+        signal.signal(signal.SIGCHLD, old)
+
+
+def test_time_alone_turns_the_loop(mainloop, options):
+    begin(mainloop, 100, 0.05)
+    before = time.monotonic()
+    assert turn_the_loop(options, 20.0)[0]
+    assert 0.04 < time.monotonic() - before < 10
+
+
+def test_while_something_is_due_the_loop_does_not_sleep(mainloop, options):
+    begin(mainloop, 1000, 0.0)
+    assert turn_the_loop(options, 20.0)[1]
+
+
+def test_while_nothing_is_due_the_loop_sleeps(mainloop, options):
+    begin(mainloop, 1000, 50.0)
+    turn_the_loop(options, 0)
+    assert turn_the_loop(options, 0.01) == ([], [])
+    assert mainloop.restarts.passes == [True]
+
+
+def test_passes_that_are_due_follow_each_other_until_somebody_else_waits(mainloop, options):
+    begin(mainloop, 1000, 0.0)
+    other, theirs = os.pipe()
+    waiting = SimpleNamespace(readable=lambda: True, writable=lambda: False,
+                              handle_read_event=lambda: os.read(other, 1))
+    options.socket_map[other] = waiting
+    advance = mainloop.restarts.advance
+
+    def somebody_comes(everything):
+        advance(everything)
+        if len(mainloop.restarts.passes) == 5:
+            os.write(theirs, b'.')
+    mainloop.restarts.advance = somebody_comes
+    turn_the_loop(options)
+    assert len(mainloop.restarts.passes) == 5
+    del options.socket_map[other]
+    options.poller.unregister_readable(other)
+    os.close(other)
+    os.close(theirs)
+
+
+def test_the_channel_that_waits_for_the_answer_is_polled_next(mainloop, options):
+    def answer():
+        pass
+
+    def another():
+        pass
+
+    class Channel:
+        delay = 0.2
+
+        def __init__(self, *producers):
+            self.producer_fifo = FakeFifo(producers)
+
+        def readable(self):
+            return False
+
+        writable = readable
+
+    class FakeFifo(list):
+        def first(self):
+            return self[0]
+
+    ours = Channel(SimpleNamespace(callback=answer))
+    others = [Channel(SimpleNamespace(callback=another)), Channel(b'text'), Channel()]
+    restart = SimpleNamespace(outcome=None)
+    begin(mainloop, 3, 50.0)
+    options.socket_map.update(enumerate([ours, *others], 1000))
+    mainloop.hand_over(restart, answer)
+    mainloop.turn()
+    assert ours.delay == 0.2
+    restart.outcome = True
+    mainloop.turn()
+    assert (ours.delay, [channel.delay for channel in others]) == (0, [0.2, 0.2, 0.2])
+
+
+def another_alarm_handler():
+    signal.signal(signal.SIGALRM, lambda signum, frame: None)
+    return lambda: signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+def another_timer():
+    signal.setitimer(signal.ITIMER_REAL, 1000)
+    return lambda: signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def another_wakeup_descriptor():
+    other, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    signal.set_wakeup_fd(theirs)
+
+    def undo():
+        assert signal.set_wakeup_fd(-1) == theirs
+        os.close(other)
+        os.close(theirs)
+    return undo
+
+
+@pytest.mark.parametrize('occupy, why', [
+    (another_alarm_handler, 'something else uses the alarm signal'),
+    (another_timer, 'something else uses the alarm signal'),
+    (another_wakeup_descriptor, 'something else uses the wakeup descriptor of signals'),
+])
+def test_what_something_else_uses_is_left_alone_and_said_once(options, occupy, why):
+    mainloop = MainLoop(options, FakeRestarts())
+    undo = occupy()
+    try:
+        in_use = signal.getsignal(signal.SIGALRM)
+        for _ in range(2):
+            begin(mainloop, 2, 0.0)
+            turn_the_loop(options)
+        assert mainloop.restarts.finished and not options.socket_map
+        assert signal.getsignal(signal.SIGALRM) == in_use
+    finally:
+        undo()
+    assert options.logger.lines == [
+        ('warn', "restarter: %s, so restarts go at supervisord's own pace" % why)]
+
+
+def test_outside_of_the_main_thread_a_restart_works_all_the_same(options):
+    mainloop = MainLoop(options, FakeRestarts())
+
+    def run():
+        begin(mainloop, 3, 0.0)
+        while options.socket_map:
+            turn_the_loop(options)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(20)
+    assert mainloop.restarts.finished
+    assert [level for level, _ in options.logger.lines] == ['warn']
+
+
+def test_without_a_loop_each_poll_makes_a_pass_and_with_one_it_does_not(mainloop, options):
+    mainloop.prepare()
+    mainloop.restarts.passes_left = 100
+    mainloop.restarts.seconds = 50.0
+    for _ in range(3):
+        mainloop.polled()
+    assert len(mainloop.restarts.passes) == 3
+    turn_the_loop(options, 0)
+    mainloop.polled()
+    assert len(mainloop.restarts.passes) == 3
+
+
+def test_a_trouble_of_ours_is_logged_and_does_not_leave_the_loop(mainloop, options):
+    try:
+        raise RuntimeError('oops')
+    except RuntimeError:
+        mainloop.handle_error()
+    assert options.logger.lines[0][0] == 'critical'
+    assert 'RuntimeError: oops' in options.logger.lines[0][1]

@@ -1,0 +1,545 @@
+"""One restart, a pass at a time, with a fake clock and fake processes."""
+
+import pytest
+from supervisor.states import ProcessStates, SupervisorStates
+
+from supervisor_restarter.faults import RPCError
+from supervisor_restarter.restart import SLICE, GroupRestart
+from supervisor_restarter.settings import Limit, Settings
+from tests.unit.fakes import World
+
+LATE = Settings(timeout=100.0)
+
+
+def begin(world, settings=LATE):
+    restart = GroupRestart(world.supervisord, world.group, settings, world.clock)
+    restart.advance()
+    return restart
+
+
+def rolling(limit, **others):
+    return LATE._replace(max_unavailable=Limit(limit), **others)
+
+
+def down(world, restart, *names):
+    """Let processes end, and make a pass."""
+    for name in names:
+        world[name].die()
+    restart.advance()
+
+
+def pass_time(world, restart, seconds):
+    world.clock.forward(seconds)
+    restart.advance()
+
+
+def stopped(world):
+    return [name for what, name in world.history if what == 'stop']
+
+
+def fault(name, text, code=0x430):
+    return {'code': code, 'text': text, 'group': 'web', 'name': name}
+
+
+# What happens to a process by its state at the call
+
+UP = [('stop', 'a')]
+DOWN = [('spawn', 'a')]
+
+
+@pytest.mark.parametrize('state, first_pass, when_down', [
+    (ProcessStates.RUNNING, UP, UP + DOWN),
+    (ProcessStates.STARTING, UP, UP + DOWN),
+    (ProcessStates.BACKOFF, DOWN, None),
+    (ProcessStates.STOPPED, DOWN, None),
+    (ProcessStates.EXITED, DOWN, None),
+    (ProcessStates.FATAL, DOWN, None),
+    (ProcessStates.UNKNOWN, [], None),
+    (ProcessStates.STOPPING, [], DOWN),
+])
+def test_what_happens_to_a_process_by_its_state(state, first_pass, when_down):
+    world = World()
+    process = world.add('a', state)
+    process.delay = world.clock.time() + 10
+    restart = begin(world)
+    assert world.history == first_pass
+    if when_down is not None:
+        process.die()
+        for _ in range(3):  # somebody else's stop is given the time to see it down
+            pass_time(world, restart, 0.1)
+        assert world.history == when_down
+    if state == ProcessStates.UNKNOWN:
+        assert restart.outcome == [fault('a', 'BAD_STATE: its state is UNKNOWN', 0x410)]
+    else:
+        pass_time(world, restart, 1.01)
+        assert restart.outcome is True
+
+
+def test_a_process_is_started_as_soon_as_it_is_down():
+    world = World('a', 'b', 'c')
+    restart = begin(world)
+    down(world, restart, 'b')
+    assert world.history[3:] == [('spawn', 'b')]
+    down(world, restart, 'a', 'c')
+    assert world.history[4:] == [('spawn', 'a'), ('spawn', 'c')]
+
+
+def test_the_call_ends_when_all_are_running_and_not_before():
+    world = World('a', 'b')
+    restart = begin(world)
+    down(world, restart, 'a', 'b')
+    pass_time(world, restart, 0.99)
+    assert (restart.outcome, restart.finished) == (None, False)
+    pass_time(world, restart, 0.02)
+    assert (restart.outcome, restart.finished) == (True, True)
+
+
+def test_an_empty_group_is_restarted_at_once():
+    restart = begin(World())
+    assert (restart.outcome, restart.info()['total']) == (True, 0)
+
+
+def test_stops_go_by_descending_and_spawns_by_ascending_priority_and_name():
+    world = World()
+    for name, priority in (('b', 2), ('a', 2), ('c', 1), ('d', 3)):
+        world.add(name, priority=priority).stops_at_once = True
+    begin(world).advance()
+    assert stopped(world) == ['d', 'b', 'a', 'c']
+    assert [name for what, name in world.history if what == 'spawn'] == ['c', 'a', 'b', 'd']
+
+
+def test_what_is_down_already_is_started_before_anything_is_stopped():
+    world = World('a', 'c')
+    world.add('b', ProcessStates.STOPPED)
+    begin(world)
+    assert world.history == [('spawn', 'b'), ('stop', 'c'), ('stop', 'a')]
+
+
+# Staggered
+
+@pytest.mark.parametrize('processes, batches, sizes', [
+    (10, 3, [4, 3, 3]), (3, 3, [1, 1, 1]), (2, 5, [1, 1, 0, 0, 0]), (7, 1, [7]), (5, 2, [3, 2])])
+def test_batches_go_by_the_clock_and_the_first_take_the_remainder(processes, batches, sizes):
+    world = World(*'abcdefghij'[:processes])
+    restart = begin(world, LATE._replace(stagger_factor=batches, delay=0.5))
+    for expected in sizes:
+        for _ in range(3):  # however often the pass runs
+            restart.advance()
+        assert len(world.history) == expected
+        world.history.clear()
+        world.clock.forward(0.499)
+        restart.advance()
+        assert world.history == []
+        pass_time(world, restart, 0.001001)
+
+
+def test_a_batch_is_not_missed_when_no_pass_ran_at_its_time():
+    world = World(*'abcd')
+    restart = begin(world, LATE._replace(stagger_factor=4, delay=0.5))
+    pass_time(world, restart, 9)
+    assert stopped(world) == ['d', 'c', 'b', 'a']
+
+
+# Rolling
+
+def test_never_more_than_the_limit_are_down_and_the_next_goes_in_the_same_pass():
+    world = World(*'abcd')
+    restart = begin(world, rolling(2))
+    assert world.history == [('stop', 'd'), ('stop', 'c')]
+    down(world, restart, 'd')
+    pass_time(world, restart, 1.01)
+    assert world.history[2:] == [('spawn', 'd'), ('stop', 'b')]
+
+
+@pytest.mark.parametrize('percentage, expected', [(25, 1), (50, 2), (51, 3), (0, 1), (100, 4)])
+def test_a_percentage_is_rounded_up_and_at_least_one(percentage, expected):
+    world = World(*'abcd')
+    begin(world, LATE._replace(max_unavailable=Limit(percentage, True)))
+    assert len(world.history) == expected
+
+
+def test_a_broken_release_uses_the_window_up_and_the_rest_is_left():
+    world = World(*'abcdefghij')
+    restart = begin(world, rolling(2))
+    old = {name: world[name].pid for name in 'abcdefgh'}
+    down(world, restart, 'j', 'i')
+    down(world, restart, 'j', 'i')  # the new ones exit at once
+    assert restart.finished
+    assert restart.outcome == [
+        fault('i', 'START_FAILED: Exited too quickly (process log may have details)'),
+        fault('j', 'START_FAILED: Exited too quickly (process log may have details)'),
+        fault('', 'STOPPED_EARLY: 2 failed, 8 of 10 processes left as they were', 0x450)]
+    assert {name: world[name].pid for name in 'abcdefgh'} == old
+
+
+def test_one_that_fails_narrows_the_window():
+    world = World(*'abcd')
+    restart = begin(world, rolling(2))
+    down(world, restart, 'd')
+    world['d'].die()
+    restart.advance()  # c is still stopping, d has failed
+    assert stopped(world) == ['d', 'c']
+
+
+def test_one_that_is_not_running_yet_counts_against_the_window():
+    world = World(*'abc')
+    world.add('d', ProcessStates.STARTING)
+    restart = begin(world, rolling(1))
+    assert world.history == []
+    pass_time(world, restart, 1.01)
+    assert world.history == [('stop', 'd')]
+
+
+def test_the_time_bounds_each_turn_and_not_the_whole():
+    world = World(*'abc')
+    restart = begin(world, rolling(1, timeout=2.0))
+    for name in 'cba':
+        pass_time(world, restart, 0.9)
+        down(world, restart, name)
+        pass_time(world, restart, 1.01)
+    assert restart.outcome is True
+    restart = begin(world, rolling(1, timeout=2.0))
+    pass_time(world, restart, 2.0)
+    assert isinstance(restart.outcome, RPCError)
+    assert stopped(world) == ['c', 'b', 'a', 'c']
+
+
+def test_a_restarted_one_that_leaves_again_counts_and_is_a_fault():
+    world = World(*'abcd')
+    restart = begin(world, rolling(1))
+    down(world, restart, 'd')
+    pass_time(world, restart, 1.01)
+    world['d'].die(exitstatus=3)
+    restart.changed('d', running=False)
+    down(world, restart, 'c')
+    pass_time(world, restart, 1.01)
+    assert restart.outcome == [
+        fault('d', 'START_FAILED: exited with status 3'),
+        fault('', 'STOPPED_EARLY: 1 failed, 2 of 4 processes left as they were', 0x450)]
+
+
+# Time, and other ends
+
+def test_at_the_timeout_the_call_ends_and_what_is_down_comes_up():
+    world = World(*'abcd')
+    restart = begin(world, Settings(timeout=1.0, stagger_factor=2, delay=1.0))
+    pass_time(world, restart, 1.0)
+    assert (restart.outcome.code, restart.outcome.text) == (
+        0x420, 'TIMEOUT: web: after 1 seconds 4 of 4 processes pending (2 waiting, 2 stopping)')
+    assert not restart.finished
+    down(world, restart, 'c', 'd')
+    pass_time(world, restart, 1.01)
+    assert restart.finished
+    assert world.history == [('stop', 'd'), ('stop', 'c'), ('spawn', 'c'), ('spawn', 'd')]
+
+
+def test_after_other_faults_the_timeout_is_the_last_in_their_list():
+    world = World('a', 'b')
+    restart = begin(world, Settings(timeout=1.0))
+    down(world, restart, 'a')
+    world['a'].die()
+    pass_time(world, restart, 1.0)
+    assert [entry['text'].split(':')[0] for entry in restart.outcome] == ['START_FAILED', 'TIMEOUT']
+    assert restart.outcome[1]['name'] == ''
+
+
+def test_a_cancelled_restart_settles_and_answers_when_all_are_up():
+    world = World(*'abc')
+    restart = begin(world, rolling(1))
+    restart.cancel()
+    restart.advance()
+    assert (restart.outcome, restart.info()['state']) == (None, 'SETTLING')
+    down(world, restart, 'c')
+    pass_time(world, restart, 1.01)
+    assert restart.outcome.text == (
+        'CANCELLED: web: cancelled, 3 of 3 processes pending (2 waiting, 1 stopping)')
+    assert world.states() == dict.fromkeys('abc', 'RUNNING')
+    assert world.history == [('stop', 'c'), ('spawn', 'c')]
+
+
+def stopping_supervisord(world):
+    world.supervisord.options.mood = SupervisorStates.SHUTDOWN
+
+
+def reloading_supervisord(world):
+    world.supervisord.options.mood = SupervisorStates.RESTARTING
+
+
+def removed_group(world):
+    del world.supervisord.process_groups['web']
+
+
+def group_that_is_removed_and_added_again(world):
+    world.add_group('web')
+
+
+@pytest.mark.parametrize('event, text', [
+    (stopping_supervisord, 'SHUTDOWN_STATE: web: supervisord is stopping'),
+    (reloading_supervisord, 'SHUTDOWN_STATE: web: supervisord is stopping'),
+    (removed_group, 'BAD_GROUP: web: removed during its restart'),
+    (group_that_is_removed_and_added_again, 'BAD_GROUP: web: removed during its restart'),
+])
+def test_the_restart_ends_at_once_and_spawns_nothing(event, text):
+    world = World('a', 'b')
+    restart = begin(world)
+    event(world)
+    down(world, restart, 'a')
+    assert restart.finished
+    assert restart.outcome.text == text
+    assert world.history == [('stop', 'b'), ('stop', 'a')]
+
+
+def test_a_process_that_exits_as_expected_with_startsecs_0_has_restarted():
+    world = World('a', startsecs=0)
+    restart = begin(world)
+    down(world, restart, 'a')
+    world.clock.forward(0.1)
+    down(world, restart, 'a')
+    assert restart.outcome is not True  # -1 is a signal
+    world = World('a', startsecs=0)
+    restart = begin(world)
+    down(world, restart, 'a')
+    world.clock.forward(0.1)
+    world['a'].die(exitstatus=0)
+    restart.advance()
+    assert restart.outcome is True
+
+
+# Faults of one process
+
+def unknown(process):
+    process.change_state(ProcessStates.UNKNOWN)
+
+
+def dies(process):
+    process.die()
+
+
+def dies_later(process):
+    process.world.clock.forward(2)
+    process.change_state(ProcessStates.RUNNING)
+    process.die(exitstatus=7)
+
+
+def is_stopped(process):
+    process.stop()
+
+
+@pytest.mark.parametrize('event, text', [
+    (dies, 'START_FAILED: Exited too quickly (process log may have details)'),
+    (dies_later, 'START_FAILED: exited with status 7'),
+    (is_stopped, 'START_FAILED: stopped by somebody else'),
+    (unknown, 'START_FAILED: left again before it was RUNNING'),
+])
+def test_a_process_that_does_not_stay_up_is_a_fault_and_the_others_restart(event, text):
+    world = World('a', 'b')
+    restart = begin(world)
+    down(world, restart, 'a', 'b')
+    event(world['a'])
+    restart.advance()
+    pass_time(world, restart, 1.01)
+    assert restart.outcome == [fault('a', text)]
+    assert world.states()['b'] == 'RUNNING'
+
+
+def test_one_that_cannot_be_spawned_is_a_fault_and_the_others_restart():
+    world = World('a', 'b')
+    world['a'].spawn_error = "can't find command"
+    restart = begin(world)
+    down(world, restart, 'a', 'b')
+    pass_time(world, restart, 1.01)
+    assert restart.outcome == [fault('a', "SPAWN_ERROR: can't find command", 50)]
+
+
+@pytest.mark.parametrize('error, text, code', [
+    (OSError('address in use'), 'SPAWN_ERROR: address in use', 50),
+    (RuntimeError('oops'), 'FAILED: RuntimeError: oops', 30),
+])
+def test_a_spawn_that_raises_does_not_keep_the_others_down(error, text, code):
+    world = World('a', 'b')
+    world['a'].raises = error
+    restart = begin(world)
+    down(world, restart, 'a', 'b')
+    pass_time(world, restart, 1.01)
+    assert restart.outcome == [fault('a', text, code)]
+
+
+def test_a_stop_signal_that_cannot_be_sent_is_a_fault():
+    world = World('a', 'b')
+    world['a'].stop_error = 'unknown problem killing a:Traceback\nPermissionError: no\n'
+    restart = begin(world)
+    down(world, restart, 'b')
+    pass_time(world, restart, 1.01)
+    assert restart.outcome == [fault('a', 'STOP_FAILED: PermissionError: no', 0x431)]
+
+
+def test_each_fault_is_a_warning_in_the_log_and_begin_and_end_are_lines():
+    world = World('a')
+    world['a'].spawn_error = 'why'
+    down(world, begin(world), 'a')
+    assert world.logger.lines == [
+        ('info', 'restarter: web: restarting 1 processes, all at once'),
+        ('warn', 'restarter: web: a: SPAWN_ERROR: why'),
+        ('info', 'restarter: web: restarted 0 of 1 processes in 0.000 seconds')]
+
+
+# Somebody else
+
+def test_one_that_somebody_else_stops_while_it_waits_stays_down():
+    world = World(*'abc')
+    restart = begin(world, rolling(1))
+    world['a'].stop()
+    world['a'].die()
+    down(world, restart, 'c')
+    pass_time(world, restart, 1.01)
+    assert ('spawn', 'a') not in world.history
+    assert restart.outcome[0] == fault('a', 'START_FAILED: stopped by somebody else')
+
+
+def test_one_that_dies_by_itself_while_it_waits_is_started_at_once():
+    world = World(*'abc')
+    restart = begin(world, rolling(1))
+    world.clock.forward(5)
+    down(world, restart, 'a')
+    assert world.history == [('stop', 'c'), ('spawn', 'a')]
+
+
+def test_one_that_somebody_else_has_started_is_not_spawned_twice():
+    world = World('a')
+    restart = begin(world)
+    world['a'].die()
+    world['a'].spawn()
+    restart.advance()
+    pass_time(world, restart, 1.01)
+    assert restart.outcome is True
+    assert world.history == [('stop', 'a'), ('spawn', 'a')]
+
+
+def test_one_that_was_replaced_while_it_waited_is_not_stopped():
+    world = World(*'ab')
+    restart = begin(world, rolling(1))
+    world.clock.forward(5)
+    world['a'].die()
+    world['a'].spawn()  # Supervisor's autorestart
+    down(world, restart, 'b')
+    pass_time(world, restart, 1.01)
+    assert restart.outcome is True
+    assert ('stop', 'a') not in world.history
+
+
+def test_a_removed_process_is_not_spawned_and_an_added_one_is_left_alone():
+    world = World('a', 'b')
+    restart = begin(world)
+    world['a'].die()
+    del world.group.processes['a']
+    world.add('new')
+    down(world, restart, 'b')
+    pass_time(world, restart, 1.01)
+    assert restart.outcome is True
+    assert restart.info()['removed'] == 1
+    assert world.history == [('stop', 'b'), ('stop', 'a'), ('spawn', 'b')]
+
+
+def test_a_stop_of_somebody_else_has_time_to_see_its_process_down():
+    world = World()
+    world.add('a', ProcessStates.STOPPING).delay = world.clock.time() + 10
+    restart = begin(world)
+    down(world, restart, 'a')
+    assert world.history == []
+    assert restart.due() <= 0.11  # the main loop turns in between, so that they can look
+    pass_time(world, restart, 0.11)
+    assert world.history == []
+    pass_time(world, restart, 0.11)
+    assert world.history == [('spawn', 'a')]
+
+
+# When the next pass is due
+
+def test_a_pass_is_cut_into_slices_and_the_next_is_due_at_once():
+    world = World(*'abcdef')
+    for process in world.group.processes.values():
+        process.stops_at_once = True
+        process.spawn = lambda spawn=process.spawn: (world.clock.forward(SLICE * 0.4), spawn())
+    restart = begin(world)
+    restart.advance()
+    spawned = [entry for entry in world.history if entry[0] == 'spawn']
+    assert len(spawned) == 2
+    assert restart.due() == 0
+
+
+@pytest.mark.parametrize('settings, seconds', [
+    (LATE, 0.2),  # the option delay
+    (LATE._replace(delay=50.0), 10.0),  # SIGKILL after stopwaitsecs
+    (Settings(delay=50.0, timeout=3.0), 3.0),
+    (Settings(delay=2.0, timeout=30.0, stagger_factor=2), 2.0),
+])
+def test_the_next_pass_is_due_when_time_alone_changes_something(settings, seconds):
+    world = World('a', 'b')
+    restart = begin(world, settings)
+    assert restart.due() == pytest.approx(seconds, abs=0.01)
+
+
+@pytest.mark.parametrize('settings', [LATE._replace(delay=50.0), rolling(1, delay=50.0)])
+def test_the_next_pass_is_due_when_a_process_has_been_up_for_startsecs(settings):
+    world = World('a')
+    restart = begin(world, settings)
+    down(world, restart, 'a')
+    assert restart.due() == pytest.approx(1.0, abs=0.01)
+    world.clock.forward(restart.due())
+    restart.advance(everything=False)
+    assert restart.outcome is True
+
+
+def test_only_what_has_changed_is_looked_at_unless_the_delay_has_passed():
+    world = World('a', 'b')
+    restart = begin(world)
+    world['a'].die()
+    world['b'].die()
+    restart.changed('a', running=False)
+    assert restart.due() == 0
+    restart.advance(everything=False)
+    assert world.history[2:] == [('spawn', 'a')]
+    world.clock.forward(0.21)
+    restart.advance(everything=False)
+    assert world.history[3:] == [('spawn', 'b')]
+
+
+@pytest.mark.parametrize('jump', [-3600, 3600])
+def test_the_system_clock_may_be_set_without_an_early_timeout_or_a_hang(jump):
+    world = World('a')
+    restart = begin(world, Settings(timeout=30.0))
+    down(world, restart, 'a')
+    world.clock.wall += jump
+    world['a'].laststart += min(jump, 0)  # Supervisor corrects it
+    for _ in range(20):
+        pass_time(world, restart, max(0.001, restart.due()))
+        if restart.finished:
+            break
+    assert restart.outcome is True
+    assert world.clock.now < 1002
+
+
+def test_a_process_that_never_stops_is_killed_on_time_and_started():
+    world = World('a')
+    restart = begin(world)
+    while not restart.finished:
+        world.clock.forward(max(0.001, restart.due()))
+        restart.advance(everything=False)
+    assert world.history == [('stop', 'a'), ('kill', 'a'), ('spawn', 'a')]
+    assert world.clock.now - 1000 == pytest.approx(11, abs=0.1)
+
+
+def test_info_adds_up_to_the_total_at_every_moment():
+    world = World(*'abcdef')
+    world['a'].spawn_error = 'why'
+    restart = begin(world, rolling(3))
+    for name in 'fedcba':
+        info = restart.info()
+        assert sum(info[phase] for phase in ('waiting', 'stopping', 'starting', 'restarted',
+                                             'failed', 'removed')) == info['total'] == 6
+        if world[name].state == ProcessStates.STOPPING:
+            down(world, restart, name)
+        pass_time(world, restart, 1.01)
+    info = restart.info()
+    assert (info['restarted'], info['failed'], info['state']) == (5, 1, 'FINISHED')
+    assert info['faults'] == restart.outcome

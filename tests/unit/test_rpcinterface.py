@@ -1,0 +1,194 @@
+"""The namespace object, with the dummies of Supervisor's own tests."""
+
+import signal
+import types
+
+import pytest
+from supervisor import events, xmlrpc
+from supervisor.http import NOT_DONE_YET
+from supervisor.states import ProcessStates, SupervisorStates
+from supervisor.tests.base import (
+    DummyOptions,
+    DummyPConfig,
+    PopulatedDummySupervisor,
+)
+
+import supervisor_restarter
+import supervisor_restarter.rpcinterface
+from supervisor_restarter.faults import Faults
+from supervisor_restarter.settings import BadOption
+
+METHODS = {'getAPIVersion', 'getPluginVersion', 'restartProcessGroup', 'getRestartInfo',
+           'cancelRestart'}
+
+
+@pytest.fixture
+def supervisord():
+    options = DummyOptions()
+    made = PopulatedDummySupervisor(
+        options, 'web', DummyPConfig(options, 'a', '/bin/a', priority=1),
+        DummyPConfig(options, 'b', '/bin/b', priority=2))
+    yield made
+    made.options.mood = SupervisorStates.SHUTDOWN
+    events.notify(events.SupervisorStoppingEvent())
+    events.clear()
+
+
+@pytest.fixture
+def interface(supervisord):
+    return supervisor_restarter.make_rpcinterface(supervisord)
+
+
+def poll(callback):
+    for _ in range(100):
+        answer = callback()
+        if answer is not NOT_DONE_YET:
+            return answer
+    raise AssertionError('not done yet')
+
+
+def test_both_dotted_paths_make_the_interface(supervisord):
+    for factory in (supervisor_restarter.make_rpcinterface,
+                    supervisor_restarter.rpcinterface.make_rpcinterface):
+        assert factory(supervisord).getAPIVersion() == '3.1'
+
+
+@pytest.mark.parametrize('name', ['web', 'web:*', 'web:'])
+def test_polling_the_callback_by_hand_reaches_the_outcome(supervisord, interface, name):
+    callback = interface.restartProcessGroup(name)
+    assert isinstance(callback, types.FunctionType)
+    assert callback.delay == 0.2
+    assert poll(callback) is True
+    for process in supervisord.process_groups['web'].processes.values():
+        assert process.stop_called and process.spawned
+
+
+def test_the_callback_has_the_delay_of_the_configuration_or_of_the_call(supervisord):
+    interface = supervisor_restarter.make_rpcinterface(supervisord, delay='0.7')
+    callback = interface.restartProcessGroup('web')
+    assert callback.delay == 0.7
+    poll(callback)
+    assert interface.restartProcessGroup('web', {'delay': 0.3}).delay == 0.3
+
+
+def test_nothing_is_left_when_it_has_ended(supervisord, interface):
+    poll(interface.restartProcessGroup('web'))
+    assert supervisord.options.socket_map == {}
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_only_the_documented_methods_can_be_called(interface):
+    public = {name for name in dir(interface)
+              if not name.startswith('_') and callable(getattr(interface, name))}
+    assert public == METHODS
+    root = types.SimpleNamespace(restarter=interface)
+    for name in set(dir(interface)) - METHODS:
+        with pytest.raises(xmlrpc.RPCError) as why:
+            xmlrpc.traverse(root, 'restarter.' + name, [])
+        assert why.value.code == xmlrpc.Faults.UNKNOWN_METHOD
+
+
+@pytest.mark.parametrize('method, signature', [
+    ('getAPIVersion', ['string']), ('getPluginVersion', ['string']),
+    ('restartProcessGroup', ['boolean', 'string', 'struct']),
+    ('getRestartInfo', ['struct', 'string']), ('cancelRestart', ['boolean', 'string'])])
+def test_the_docstring_is_the_signature(interface, method, signature):
+    system = xmlrpc.SystemNamespaceRPCInterface([('restarter', interface)])
+    assert system.methodSignature('restarter.' + method) == signature
+    assert 'Return' in system.methodHelp('restarter.' + method) or signature[0] == 'boolean'
+
+
+@pytest.mark.parametrize('method, arguments, text', [
+    ('restartProcessGroup', (), "restartProcessGroup: missing a required argument: 'name'"),
+    ('restartProcessGroup', ('web', {}, 1), 'restartProcessGroup: too many positional arguments'),
+    ('restartProcessGroup', (1,), 'name must be a string, the name of a process group, not int'),
+    ('restartProcessGroup', ('web', 1), 'restartProcessGroup: options must be a struct, not int'),
+    ('restartProcessGroup', ('web', {'x': 1}), 'restartProcessGroup: unknown option x; the options '
+     'are delay, max_unavailable, stagger_factor, timeout, wait'),
+    ('getRestartInfo', (), "getRestartInfo: missing a required argument: 'name'"),
+    ('getRestartInfo', ([],), 'name must be a string, the name of a process group, not list'),
+    ('cancelRestart', ({},), 'name must be a string, the name of a process group, not dict'),
+    ('getAPIVersion', (1,), 'getAPIVersion: too many positional arguments'),
+])
+def test_a_wrong_argument_is_named(interface, method, arguments, text):
+    with pytest.raises(xmlrpc.RPCError) as why:
+        xmlrpc.traverse(types.SimpleNamespace(restarter=interface), 'restarter.' + method,
+                        arguments)
+    assert (why.value.code, why.value.text) == (2, 'INCORRECT_PARAMETERS: ' + text)
+
+
+@pytest.mark.parametrize('method', ['restartProcessGroup', 'getRestartInfo', 'cancelRestart'])
+@pytest.mark.parametrize('name, text', [
+    ('nope', 'BAD_GROUP: nope: no such group'),
+    ('', 'BAD_GROUP: : no such group'),
+    ('web:a', 'BAD_GROUP: web:a: names a process; a restart takes a group, such as web'),
+    ('\x01', "BAD_GROUP: '\\x01': no such group"),
+    ('x' * 10000, 'BAD_GROUP: %s...: no such group' % ('x' * 97)),
+])
+def test_a_name_that_is_no_group_is_named(interface, method, name, text):
+    with pytest.raises(xmlrpc.RPCError) as why:
+        getattr(interface, method)(name)
+    assert (why.value.code, why.value.text) == (Faults.BAD_GROUP, text)
+
+
+def test_a_group_is_restarted_once_at_a_time_whichever_server_the_call_came_through(supervisord):
+    unix, inet = (supervisor_restarter.make_rpcinterface(supervisord) for _ in range(2))
+    supervisord.set_procattr('a', 'stop', lambda: None)
+    supervisord.set_procattr('b', 'stop', lambda: None)
+    unix.restartProcessGroup('web', {'wait': False})
+    for interface in (unix, inet):
+        with pytest.raises(xmlrpc.RPCError) as why:
+            interface.restartProcessGroup('web')
+        assert why.value.text == 'RESTART_IN_PROGRESS: web: is being restarted already'
+        assert interface.getRestartInfo('web')['state'] == 'RESTARTING'
+    assert inet.cancelRestart('web') is True
+    assert unix.getRestartInfo('web')['state'] == 'SETTLING'
+
+
+def test_info_of_a_group_that_was_never_restarted_is_idle(interface):
+    assert interface.getRestartInfo('web') == {
+        'group': 'web', 'state': 'IDLE', 'total': 0, 'waiting': 0, 'stopping': 0, 'starting': 0,
+        'restarted': 0, 'failed': 0, 'removed': 0, 'elapsed': 0.0, 'faults': []}
+
+
+def test_the_last_restart_is_remembered_and_there_is_nothing_to_cancel(interface):
+    poll(interface.restartProcessGroup('web'))
+    info = interface.getRestartInfo('web')
+    assert (info['state'], info['restarted'], info['total']) == ('FINISHED', 2, 2)
+    with pytest.raises(xmlrpc.RPCError) as why:
+        interface.cancelRestart('web')
+    assert why.value.text == 'NO_RESTART: web: is not being restarted'
+
+
+def test_a_raised_fault_and_a_listed_one_are_in_ascii(supervisord, interface):
+    # supervisord cuts a deferred answer that is not (supervisor/xmlrpc.py: getresponse).
+    group = supervisord.process_groups.pop('web')
+    supervisord.process_groups['wéb'] = group
+    group.config.name = 'wéb'
+    supervisord.set_procattr('a', 'state', ProcessStates.UNKNOWN, 'wéb')
+    supervisord.set_procattr('b', 'state', ProcessStates.UNKNOWN, 'wéb')
+    assert [entry['group'] for entry in poll(interface.restartProcessGroup('wéb'))] == [
+        'w\\xe9b', 'w\\xe9b']
+    supervisord.set_procattr('a', 'state', ProcessStates.STARTING, 'wéb')
+    callback = interface.restartProcessGroup('wéb')
+    supervisord.options.mood = SupervisorStates.SHUTDOWN
+    with pytest.raises(xmlrpc.RPCError) as why:
+        poll(callback)
+    assert why.value.text == 'SHUTDOWN_STATE: w\\xe9b: supervisord is stopping'
+
+
+@pytest.mark.parametrize('method', sorted(METHODS))
+def test_while_supervisord_stops_every_method_says_so(supervisord, interface, method):
+    supervisord.options.mood = SupervisorStates.SHUTDOWN
+    with pytest.raises(xmlrpc.RPCError) as why:
+        getattr(interface, method)(*(['web'] if method not in ('getAPIVersion', 'getPluginVersion')
+                                     else []))
+    assert why.value.code == xmlrpc.Faults.SHUTDOWN_STATE
+
+
+def test_a_configuration_that_cannot_be_is_in_the_log_and_supervisord_does_not_start(supervisord):
+    with pytest.raises(BadOption):
+        supervisor_restarter.make_rpcinterface(supervisord, timeout='soon')
+    assert supervisord.options.logger.data == [
+        "restarter: timeout = 'soon': must be a number of seconds greater than 0"]

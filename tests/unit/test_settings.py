@@ -1,0 +1,110 @@
+"""The options, from the configuration and from a call."""
+
+import pytest
+
+from supervisor_restarter.settings import BadOption, Limit, Settings, from_call, from_config
+
+SECONDS = 'must be a number of seconds greater than 0'
+BATCHES = 'must be a whole number, 1 or greater'
+LIMIT = 'must be a whole number, 0 or greater, or a percentage from 0% to 100%'
+
+GOOD = [
+    ('delay', '0.5', 0.5), ('delay', '1e-3', 0.001), ('timeout', '30', 30.0),
+    ('stagger_factor', '3', 3), ('max_unavailable', '0', Limit(0)),
+    ('max_unavailable', '2', Limit(2)), ('max_unavailable', '25%', Limit(25, True)),
+    ('max_unavailable', '12.5 %', Limit(12.5, True)), ('max_unavailable', '0%', Limit(0, True)),
+]
+
+BAD = [
+    *((name, value, SECONDS) for name in ('delay', 'timeout')
+      for value in ('', 'soon', '0', '-1', 'nan', 'inf', '-inf', '1e999', '1s', '25%')),
+    *(('stagger_factor', value, BATCHES) for value in ('', 'many', '0', '-1', '1.5', 'nan', 'inf')),
+    *(('max_unavailable', value, LIMIT)
+      for value in ('', 'some', '-1', '1.5', '-1%', '101%', '%', 'nan%', 'inf', 'inf%', '25%%')),
+]
+
+# What XML-RPC can carry and the configuration file cannot.
+BAD_IN_A_CALL = [
+    *((name, value, SECONDS) for name in ('delay', 'timeout')
+      for value in (True, None, [], {}, float('nan'), float('inf'), 0, -1.0, 10 ** 400)),
+    *(('stagger_factor', value, BATCHES) for value in (True, 1.5, 0, [1], None, float('inf'))),
+    *(('max_unavailable', value, LIMIT) for value in (True, -1, 1.5, None, {}, float('nan'))),
+    *(('wait', value, 'must be a boolean') for value in (0, 1, 'yes', None)),
+]
+
+
+def complain(sentence):
+    raise AssertionError(sentence)
+
+
+def test_without_options_there_are_the_defaults():
+    assert from_config({}, complain) == Settings(0.2, 5.0, 1, Limit(0))
+    assert from_call(Settings(timeout=9.0), {}) == (Settings(timeout=9.0), True)
+
+
+@pytest.mark.parametrize('name, text, value', GOOD)
+def test_a_value_that_can_be_is_taken_from_both(name, text, value):
+    assert getattr(from_config({name: text}, complain), name) == value
+    assert getattr(from_call(Settings(), {name: text})[0], name) == value
+
+
+@pytest.mark.parametrize('options, expected', [
+    ({'delay': 1, 'timeout': 2.5}, (Settings(1.0, 2.5), True)),
+    ({'stagger_factor': 2.0}, (Settings(stagger_factor=2), True)),
+    ({'max_unavailable': 3, 'wait': False}, (Settings(max_unavailable=Limit(3)), False)),
+])
+def test_numbers_of_a_call_are_taken_as_they_are(options, expected):
+    assert from_call(Settings(), options) == expected
+
+
+@pytest.mark.parametrize('name, value, allowed', BAD)
+def test_a_value_that_cannot_be_says_option_value_and_what_is_allowed(name, value, allowed):
+    with pytest.raises(BadOption) as why:
+        from_config({name: value}, complain)
+    assert str(why.value) == '%s = %r: %s' % (name, value, allowed)
+
+
+@pytest.mark.parametrize('name, value, allowed', BAD + BAD_IN_A_CALL)
+def test_a_value_of_a_call_that_cannot_be_says_the_same(name, value, allowed):
+    with pytest.raises(BadOption) as why:
+        from_call(Settings(), {name: value})
+    assert str(why.value).startswith('%s = ' % name)
+    assert str(why.value).endswith(allowed)
+    assert len(str(why.value)) < 250
+
+
+def test_an_unknown_option_of_the_configuration_is_a_warning_that_names_it():
+    said = []
+    assert from_config({'dealy': '1', 'timeout': '9'}, said.append) == Settings(timeout=9.0)
+    assert said == ['restarter: unknown option dealy; the options are delay, max_unavailable, '
+                    'stagger_factor, timeout']
+
+
+@pytest.mark.parametrize('options, sentence', [
+    ({'dealy': 1}, 'unknown option dealy; the options are delay, max_unavailable, stagger_factor, '
+                   'timeout, wait'),
+    ({'x' * 5000: 1}, 'unknown option ' + 'x' * 97 + '...; the options are '),
+    ({'stagger_factor': 2, 'max_unavailable': 1}, 'stagger_factor and max_unavailable exclude each '
+     'other: a restart is either staggered or rolling'),
+    ([], 'options must be a struct, not list'),
+    ('timeout', 'options must be a struct, not str'),
+    (None, 'options must be a struct, not NoneType'),
+])
+def test_wrong_options_of_a_call_are_named(options, sentence):
+    with pytest.raises(BadOption) as why:
+        from_call(Settings(), options)
+    assert str(why.value).startswith(sentence)
+
+
+def test_both_pacings_in_the_configuration_are_rolling_with_a_warning():
+    said = []
+    settings = from_config({'stagger_factor': '3', 'max_unavailable': '2'}, said.append)
+    assert settings.max_unavailable
+    assert said == ['restarter: stagger_factor = 3 has no effect, since max_unavailable = 2 makes '
+                    'restarts rolling']
+
+
+def test_a_call_can_turn_a_rolling_configuration_into_a_staggered_restart():
+    settings, _ = from_call(Settings(max_unavailable=Limit(2)),
+                            {'stagger_factor': 3, 'max_unavailable': 0})
+    assert (settings.stagger_factor, bool(settings.max_unavailable)) == (3, False)
