@@ -1,0 +1,48 @@
+"""The configuration section, and what supervisord's log says."""
+
+import subprocess
+
+import pytest
+
+from tests.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
+
+
+@pytest.mark.parametrize('option, value, allowed', [
+    ('delay', 'soon', 'a number of seconds greater than 0'),
+    ('timeout', '0', 'a number of seconds greater than 0'),
+    ('timeout', 'inf', 'a number of seconds greater than 0'),
+    ('stagger_factor', '1.5', 'a whole number, 1 or greater'),
+    ('max_unavailable', '-1', 'a whole number, 0 or greater, or a percentage from 0% to 100%'),
+])
+def test_a_value_that_cannot_be_keeps_supervisord_from_starting(option, value, allowed):
+    daemon = Daemon(group('web', 1), {option: value})
+    try:
+        done = subprocess.run([str(SCRIPTS / 'supervisord'), '-c', str(daemon.configuration)],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+        assert done.returncode == 2
+        assert 'CRIT restarter: %s = %r: must be %s' % (option, value, allowed) in daemon.log()
+    finally:
+        daemon.stop()
+
+
+def test_an_unknown_option_is_a_warning_and_the_known_ones_hold():
+    with Daemon(group('web', 2), {'dealy': '1', 'stagger_factor': '2'}) as daemon:
+        daemon.wait_running('web')
+        assert 'WARN restarter: unknown option dealy; the options are ' in daemon.log()
+        daemon.rpc.restarter.restartProcessGroup('web')
+        assert 'INFO restarter: web: restarting 2 processes, in 2 batches, 0.2 seconds apart' in (
+            daemon.log())
+
+
+def test_the_log_has_a_line_at_the_begin_and_at_the_end_and_each_fault_as_a_warning():
+    with Daemon(group('web', 2, MANNERS['no such program'], startretries=0)) as daemon:
+        wait_until(lambda: set(daemon.states('web').values()) == {'FATAL'}, 'both have failed')
+        daemon.rpc.restarter.restartProcessGroup('web')
+        lines = [line.split(' ', 2)[2] for line in daemon.log().splitlines()
+                 if 'restarter: ' in line]
+        assert lines[0] == 'INFO restarter: web: restarting 2 processes, all at once'
+        assert lines[1:3] == [
+            "WARN restarter: web: web_%03d: SPAWN_ERROR: can't find command '/no/such/program'" % n
+            for n in range(2)]
+        assert lines[3].startswith('INFO restarter: web: restarted 0 of 2 processes in 0.')
+        assert len(lines) == 4

@@ -1,0 +1,104 @@
+"""What the plugin adds to supervisord while a restart runs is gone when it ends."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import MANNERS, Daemon, group, wait_until
+
+ALARM = 1 << (signal.SIGALRM - 1)
+
+
+def catches_alarm(daemon):
+    """Whether supervisord has a handler for SIGALRM."""
+    status = Path('/proc/%d/status' % daemon.pid).read_text()
+    return bool(int(status.split('SigCgt:')[1].split()[0], 16) & ALARM)
+
+
+def gone(pid):
+    """Whether a process is gone, or only waits for init to collect it."""
+    try:
+        return Path('/proc/%d/stat' % pid).read_text().rsplit(')', 1)[1].split()[0] == 'Z'
+    except OSError:
+        return True
+
+
+def assert_nothing_is_left(daemon, descriptors):
+    wait_until(lambda: not catches_alarm(daemon), 'the handler is gone')
+    wait_until(lambda: len(daemon.descriptors()) == descriptors, 'the descriptors are gone')
+    before = daemon.cpu()
+    time.sleep(1)  # the idle daemon is looked at for a second
+    assert daemon.cpu() - before < 0.1
+
+
+def test_a_handler_and_a_socket_pair_are_there_only_while_a_restart_runs():
+    with Daemon(group('web', 2, MANNERS['late'])) as daemon:
+        daemon.wait_running('web')
+        descriptors = len(daemon.descriptors())
+        assert not catches_alarm(daemon)
+        daemon.rpc.restarter.restartProcessGroup('web', {'wait': False})
+        assert catches_alarm(daemon)
+        wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['state'] == 'FINISHED',
+                   'the restart has finished')
+        assert_nothing_is_left(daemon, descriptors)
+
+
+@pytest.mark.parametrize('how', ['timeout', 'cancel', 'stopped early'])
+def test_nothing_is_left_however_a_restart_ends(how):
+    broken = MANNERS['exits 1'] if how == 'stopped early' else MANNERS['late']
+    with Daemon(group('web', 2, broken, startsecs=1, startretries=0)) as daemon:
+        wait_until(lambda: set(daemon.states('web').values()) in ({'RUNNING'}, {'FATAL'}), 'begun')
+        descriptors = len(daemon.descriptors())
+        daemon.rpc.restarter.restartProcessGroup('web', {
+            'timeout': 0.1 if how == 'timeout' else 30, 'max_unavailable': 1, 'wait': False})
+        if how == 'cancel':
+            daemon.rpc.restarter.cancelRestart('web')
+        wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['state'] == 'FINISHED',
+                   'the restart has finished')
+        assert_nothing_is_left(daemon, descriptors)
+
+
+def test_many_restarts_back_to_back_leave_no_descriptor_and_no_memory():
+    with Daemon(group('web', 10), loglevel='info') as daemon:
+        daemon.wait_running('web')
+        longest = 0.0
+        with daemon.connection() as rpc:
+            for number in range(130):
+                if number == 30:  # caches are warm
+                    descriptors, memory = len(daemon.descriptors()), daemon.memory()
+                begin = time.monotonic()
+                assert rpc.restarter.restartProcessGroup('web', {'timeout': 60}) is True
+                longest = max(longest, time.monotonic() - begin)
+            # A stop signal that is lost costs stopwaitsecs, ten seconds.
+            assert longest < 5
+            assert len(daemon.descriptors()) == descriptors
+            assert daemon.memory() - memory < 1 << 20
+
+
+def test_a_daemonized_supervisord_reloads_restarts_and_ends():
+    with Daemon(group('web', 3), daemonize=True) as daemon:
+        daemon.wait_running('web')
+        pid = daemon.pid
+        assert daemon.rpc.restarter.restartProcessGroup('web') is True
+        daemon.signal(signal.SIGHUP)
+        wait_until(lambda: daemon.log().count('supervisord started with pid') == 2, 'it reloads')
+        wait_until(lambda: daemon.rpc.supervisor.getState()['statename'] == 'RUNNING', 'it runs')
+        before = daemon.wait_running('web')
+        assert daemon.rpc.restarter.restartProcessGroup('web') is True
+        after = daemon.pids('web')
+        assert not set(before.values()) & set(after.values())
+        assert_nothing_is_left(daemon, len(daemon.descriptors()))
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_ended()
+        for process in [pid, *after.values()]:
+            wait_until(lambda process=process: gone(process), '%d is gone' % process)
+
+
+def test_a_process_that_supervisord_itself_spawned_keeps_nothing_of_ours():
+    # The daemon's own fork, and its own spawns, are not touched by the hook for ours.
+    with Daemon(group('web', 1), daemonize=True) as daemon:
+        daemon.wait_running('web')
+        daemon.signal(signal.SIGUSR2)  # supervisord's own handlers are there after daemonizing
+        wait_until(lambda: 'supervisord logreopen' in daemon.log(), 'the log is opened anew')
