@@ -1,0 +1,119 @@
+"""The clients that measure a web server see what they are meant to see."""
+
+import socket
+import threading
+
+import pytest
+
+from tests.daemon import free_port, wait_until
+from tests.load import Load, fetch
+
+ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+GOODBYE = b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok'
+ERROR = b'HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n'
+
+
+class Server(threading.Thread):
+    """Answers each connection with `answers`, one for each request, and closes it after the last.
+
+    A None among them closes without an answer to a request that has been read.
+    """
+
+    def __init__(self, *answers):
+        threading.Thread.__init__(self, daemon=True)
+        self.answers = answers
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.address = self.listener.getsockname()
+
+    def run(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:  # closed
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        with connection:
+            for answer in self.answers:
+                request = b''
+                while not request.endswith(b'\r\n\r\n'):
+                    piece = connection.recv(1000)
+                    if not piece:
+                        return
+                    request += piece
+                if answer is None:
+                    return
+                connection.sendall(answer)
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(*answers):
+        server = Server(*answers)
+        servers.append(server)
+        server.start()
+        return server.address
+
+    yield start
+    for server in servers:
+        server.listener.shutdown(socket.SHUT_RDWR)
+        server.listener.close()
+        server.join()
+
+
+def counts(address, requests=20, **options):
+    with Load(address, clients=2, **options) as load:
+        wait_until(lambda: load.counts().requests >= requests, 'some requests')
+    return load.counts()
+
+
+def test_a_connection_that_is_closed_between_two_requests_is_no_failure(serve):
+    seen = counts(serve(ANSWER, ANSWER))
+    assert (seen.failed, seen.refused) == (0, 0)
+    assert seen.retried > 0
+
+
+def test_a_used_connection_that_is_closed_instead_of_an_answer_is_retried(serve):
+    seen = counts(serve(ANSWER, None))
+    assert seen.failed == 0
+    assert seen.retried > 0
+
+
+def test_a_new_connection_that_is_closed_instead_of_an_answer_is_a_failure(serve):
+    seen = counts(serve(None))
+    assert seen.failed == seen.requests
+    assert (seen.refused, seen.retried) == (0, 0)
+
+
+def test_a_connection_that_the_server_ends_with_its_answer_is_neither(serve):
+    seen = counts(serve(GOODBYE))
+    assert (seen.failed, seen.retried) == (0, 0)
+
+
+def test_an_error_of_the_server_is_a_failure(serve):
+    seen = counts(serve(*[ERROR] * 100))
+    assert seen.failed == seen.requests
+
+
+@pytest.mark.parametrize('kind', ['tcp', 'unix'])
+def test_nobody_listening_is_a_refusal_and_a_failure(tmp_path, kind):
+    address = ('127.0.0.1', free_port()) if kind == 'tcp' else str(tmp_path / 'none')
+    seen = counts(address)
+    assert seen.refused == seen.failed == seen.requests
+
+
+def test_a_client_gives_up_its_connection_after_so_many_requests(serve):
+    seen = counts(serve(ANSWER, ANSWER, ANSWER), per_connection=3)
+    assert (seen.failed, seen.retried) == (0, 0)
+
+
+def test_the_slowest_request_is_one_that_was_answered(serve):
+    assert 0 < counts(serve(*[ANSWER] * 100)).slowest < 20
+    assert counts(serve(None)).slowest == 0
+
+
+def test_one_request_is_one_answer(serve):
+    assert fetch(serve(ANSWER)) == (200, b'ok')

@@ -1,0 +1,71 @@
+"""examples/rolling keeps its promise: it is restarted while it serves."""
+
+import re
+
+import pytest
+
+from tests.daemon import wait_until
+from tests.load import fetch
+from tests.rolling_example import BROKEN, EXAMPLE, GROUP, RollingExample
+
+pytest.importorskip('uvicorn')
+
+ENOUGH = 5000  # requests; of so many, one may fail
+README = (EXAMPLE / 'README.md').read_text(encoding='utf-8')
+(COMMAND, OUTPUT), = re.findall(
+    r'^\$ supervisorctl_restart_group -c supervisord\.conf (.*)\n(.*)\n', README, re.MULTILINE)
+
+
+@pytest.fixture
+def example():
+    with RollingExample() as running:
+        running.wait_serving()
+        yield running
+
+
+def test_a_rolling_restart_refuses_no_connection_and_fails_at_most_1_request_in_5000(example):
+    before = example.pids(GROUP)
+    with example.load(clients=6) as load:
+        done = example.restart_group(*COMMAND.split())
+        wait_until(lambda: load.counts().requests >= ENOUGH, 'enough requests', 60)
+    assert (done.stdout, done.stderr, done.returncode) == (OUTPUT + '\n', '', 0)
+    assert not set(before.values()) & set(example.wait_running(GROUP).values())
+    counts = load.counts()
+    assert counts.refused == 0, counts
+    assert counts.failed * ENOUGH <= counts.requests, counts
+
+
+def test_a_restart_of_all_at_once_refuses_connections(example):
+    # What the test above would see if the restart were not rolling.
+    with example.load(clients=6) as load:
+        example.supervisorctl('restart', GROUP + ':*')
+    assert load.counts().refused > 0
+
+
+def test_a_broken_release_costs_one_process_and_no_request(example):
+    before = example.pids(GROUP)
+    example.release(BROKEN)
+    with example.load(clients=6, pause=0.02) as load:
+        done = example.restart_group('--max-unavailable', '1', GROUP)
+    counts = load.counts()
+    assert done.returncode == 1
+    assert 'START_FAILED' in done.stderr
+    assert 'STOPPED_EARLY' in done.stderr
+    after = example.pids(GROUP)
+    assert sum(after[name] == before[name] for name in before) == 3
+    assert counts.requests > 0
+    assert counts.failed == 0, counts
+
+
+def test_the_next_release_takes_the_place_of_a_broken_one(example):
+    example.release(BROKEN)
+    assert example.restart_group('--max-unavailable', '1', GROUP).returncode == 1
+    old = set(example.pids(GROUP).values())
+    example.release((EXAMPLE / 'app.py').read_text(encoding='utf-8'))
+    with example.load(clients=6, pause=0.02) as load:
+        done = example.restart_group('--max-unavailable', '1', GROUP)
+    assert (done.stdout, done.returncode) == ('%s: restarted\n' % GROUP, 0)
+    assert load.counts().failed == 0, load.counts()
+    new = set(example.wait_running(GROUP).values())
+    assert not old & new
+    assert int(fetch(example.address).body) in new

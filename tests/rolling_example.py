@@ -1,0 +1,53 @@
+"""examples/rolling, as it is, in a temporary folder."""
+
+import http.client
+import os
+import shutil
+from pathlib import Path
+
+from tests.daemon import SCRIPTS, Daemon, wait_until
+from tests.load import Load, fetch
+
+EXAMPLE = Path(__file__).parents[1] / 'examples' / 'rolling'
+GROUP = 'web'
+BROKEN = "raise SystemExit('a broken release')\n"
+
+
+class RollingExample(Daemon):
+    """A supervisord with a copy of the example's folder; ended with all that it started, on exit.
+
+    `extra` is appended to its configuration.
+    """
+
+    def __init__(self, extra: str = ''):
+        path = '%s%s%s' % (SCRIPTS, os.pathsep, os.environ.get('PATH', ''))
+        Daemon.__init__(self, '', extra=extra, env=dict(os.environ, PATH=path))
+        self.unix_url = self.url = 'unix://%s' % (self.folder / 'supervisor.sock')
+        self.address = str(self.folder / 'web.sock')
+
+    def write_configuration(self, programs: str) -> None:
+        """Copy the example; there are no other programs."""
+        for source in EXAMPLE.iterdir():
+            if source.is_file():
+                shutil.copy(str(source), str(self.folder))
+        with open(str(self.configuration), 'a') as configuration:
+            configuration.write('\n' + self._extra)
+
+    def load(self, **options: float) -> Load:
+        """Return clients for it; see Load."""
+        return Load(self.address, **options)
+
+    def wait_serving(self, seconds: float = 30.0) -> None:
+        """Wait until all processes are RUNNING and a request is answered."""
+        self.wait_running(GROUP, seconds)
+        wait_until(self._answers_a_request, '%s answers a request' % GROUP, seconds)
+
+    def _answers_a_request(self) -> bool:
+        try:
+            return fetch(self.address).status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def release(self, text: str) -> None:
+        """Replace the application: the next process that starts runs `text`."""
+        (self.folder / 'app.py').write_text(text)
