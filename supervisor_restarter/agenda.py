@@ -58,7 +58,7 @@ class Agenda:
         if self._last <= now:
             self._last = math.inf
             everything = True
-        if everything or (not busy and now - self._looked_at_all >= self._delay):
+        if everything or (not busy and self._looked_at_all + self._delay <= now):
             everything = True
             self._looked_at_all = now
         return names, everything

@@ -39,7 +39,11 @@ class Staggered:
         return None if begun == self.batches else begun * self.delay - elapsed
 
     def _begun(self, elapsed: float) -> int:
-        return 1 + int(min(elapsed / self.delay, self.batches - 1))
+        past = int(min(elapsed / self.delay, self.batches - 1))
+        # A quotient can be rounded down where the product, which `next_in` goes by, is not.
+        if (past + 1) * self.delay <= elapsed:
+            past += 1
+        return min(past + 1, self.batches)
 
     def used_up(self, failed: int) -> bool:
         """Whether nothing may ever go down again after so many have failed."""

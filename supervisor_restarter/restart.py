@@ -77,13 +77,13 @@ class GroupRestart:
         now = self.clock.monotonic()
         if self._down or self._may_stop(now):
             return 0.0
-        times = [self._agenda.due()]
+        seconds = [self._agenda.due() - now]
         if self.outcome is None:
-            times.append(self._deadline())
+            seconds.append(self._deadline() - now)
         if self._waiting and self._ending is None:
             batch = self._pacing.next_in(now - self._began)
-            times += [] if batch is None else [now + batch]
-        return max(0.0, min(times) - now)
+            seconds += [] if batch is None else [batch]
+        return max(0.0, min(seconds))
 
     def info(self) -> Dict[str, Any]:
         """Return the struct of `getRestartInfo`."""
