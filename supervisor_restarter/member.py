@@ -16,6 +16,10 @@ DOWN_STATES = (ProcessStates.STOPPED, ProcessStates.EXITED, ProcessStates.FATAL,
 # (supervisor/rpcinterface.py: stopProcessGroup, killall.delay).
 SEEN_DOWN = 0.2
 
+# How long one may stay down that somebody else stops during the restart, in seconds. They may be
+# about to start it again, or to remove its group.
+THEIRS = 1.0
+
 
 class Phase:
     """Where a process stands; the names are those of `getRestartInfo`."""
@@ -98,17 +102,26 @@ class Member:
             return min(self.process.delay - now, config.stopwaitsecs)
         return SEEN_DOWN / 2
 
-    def standing(self) -> Standing:
-        """Return where the process stands now, by its last phase and its state."""
+    def standing(self, now: float) -> Standing:
+        """Return where the process stands now, by its last phase and its state.
+
+        `now` is Supervisor's time, `time.time()`.
+        """
         if self.phase in (Phase.FAILED, Phase.REMOVED):
             return Standing(self.phase)
-        if self.phase in (Phase.STARTING, Phase.RESTARTED) or self._replaced():
-            return self._standing_of_new()
+        if (self.phase in (Phase.STARTING, Phase.RESTARTED) or self._replaced()
+                or self._stopped_by_somebody_else()):
+            return self._standing_of_new(now)
         return self._standing_of_old()
 
     def _replaced(self) -> bool:
         # Somebody else, or Supervisor's autorestart, has spawned it anew since the call.
         return bool(self.process.pid) and self.process.pid != self.pid
+
+    def _stopped_by_somebody_else(self) -> bool:
+        return self.phase == Phase.WAITING and not self.needs_no_stop and (
+            self.state == ProcessStates.STOPPING
+            or (self.state == ProcessStates.STOPPED and self.process.administrative_stop))
 
     def _standing_of_old(self) -> Standing:
         waiting = self.phase == Phase.WAITING
@@ -118,13 +131,12 @@ class Member:
             return Standing(Phase.FAILED, Faults.STOP_FAILED, 'its state became UNKNOWN')
         if waiting and self.state in (ProcessStates.RUNNING, ProcessStates.STARTING):
             return Standing(Phase.WAITING)
-        if waiting and (self.state == ProcessStates.STOPPING or self.process.administrative_stop):
-            return Standing(Phase.FAILED, Faults.START_FAILED, 'stopped by somebody else')
         return Standing(Phase.STOPPING)
 
-    def _standing_of_new(self) -> Standing:
+    def _standing_of_new(self, now: float) -> Standing:
         state, process = self.state, self.process
-        if state == ProcessStates.STARTING:
+        if state in (ProcessStates.STARTING, ProcessStates.STOPPING) or (
+                state == ProcessStates.STOPPED and 0 <= now - process.laststop < THEIRS):
             return Standing(Phase.STARTING)
         if state == ProcessStates.RUNNING:
             return Standing(Phase.RESTARTED)
@@ -134,7 +146,7 @@ class Member:
                 return Standing(Phase.RESTARTED)
             why = ('ended by a signal' if process.exitstatus == -1  # options.py: decode_wait_status
                    else 'exited with status %s' % process.exitstatus)
-        elif state in (ProcessStates.STOPPING, ProcessStates.STOPPED):
+        elif state == ProcessStates.STOPPED:
             why = 'stopped by somebody else'
         else:
             why = process.spawnerr or 'left again before it was RUNNING'

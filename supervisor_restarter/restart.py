@@ -160,7 +160,7 @@ class GroupRestart:
             return
         if member.state in (ProcessStates.STARTING, ProcessStates.STOPPING):
             member.process.transition()
-        phase, code, explanation = member.standing()
+        phase, code, explanation = member.standing(self.clock.time())
         if code is not None:
             self._fail(member, code, explanation)
         elif phase != member.phase:

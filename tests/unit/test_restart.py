@@ -323,6 +323,7 @@ def dies_later(process):
 
 def is_stopped(process):
     process.stop()
+    process.die()
 
 
 @pytest.mark.parametrize('event, text', [
@@ -392,6 +393,7 @@ def test_one_that_somebody_else_stops_while_it_waits_stays_down():
     world['a'].die()
     down(world, restart, 'c')
     pass_time(world, restart, 1.01)
+    restart.advance()
     assert ('spawn', 'a') not in world.history
     assert restart.outcome[0] == fault('a', 'START_FAILED: stopped by somebody else')
 
@@ -413,6 +415,42 @@ def test_one_that_somebody_else_has_started_is_not_spawned_twice():
     pass_time(world, restart, 1.01)
     assert restart.outcome is True
     assert world.history == [('stop', 'a'), ('spawn', 'a')]
+
+
+@pytest.mark.parametrize('phase', ['waiting', 'starting', 'restarted'])
+def test_one_that_somebody_else_restarts_is_no_fault(phase):
+    world = World(*'ab', startsecs=0 if phase == 'restarted' else 5)
+    restart = begin(world, rolling(1))
+    if phase != 'waiting':
+        down(world, restart, 'b')
+        world.clock.forward(0.01)
+    name = 'a' if phase == 'waiting' else 'b'
+    if phase == 'restarted':
+        restart.advance()
+    world[name].stop()
+    restart.advance()
+    world[name].die()
+    pass_time(world, restart, 0.5)
+    world[name].spawn()
+    for _ in range(60):
+        pass_time(world, restart, 0.2)
+        for process in world.group.processes.values():
+            if process.state == ProcessStates.STOPPING:
+                process.die()
+    assert restart.outcome is True
+
+
+def test_a_group_that_somebody_stops_and_removes_is_a_bad_group():
+    world = World(*'ab')
+    restart = begin(world, rolling(1))
+    down(world, restart, 'b')
+    for name in 'ab':
+        world[name].stop()
+        world[name].die()
+    pass_time(world, restart, 0.5)
+    removed_group(world)
+    restart.advance()
+    assert restart.outcome.text == 'BAD_GROUP: web: removed during its restart'
 
 
 def test_one_that_was_replaced_while_it_waited_is_not_stopped():

@@ -1,0 +1,100 @@
+"""What happens to the client, or to the time that it gave, does not happen to the processes."""
+
+import http.client
+import socket
+import time
+
+import pytest
+
+from supervisor_restarter.faults import Faults
+from tests.daemon import MANNERS, Daemon, group, wait_until
+from tests.faults.tools import (
+    NOTES,
+    Call,
+    all_new,
+    no_process_has_two_lives,
+    script,
+    wait_finished,
+    wait_phase,
+)
+
+PHASES = [  # phase, how processes stop, startsecs, options
+    ('stopping', 'late', 0, {}),
+    ('waiting', 'at once', 0, {'stagger_factor': 2, 'delay': 1}),
+    ('starting', 'at once', 1, {}),
+]
+
+
+@pytest.mark.parametrize('phase, manner, startsecs, options', PHASES)
+def test_a_killed_client_leaves_every_process_up_and_new(phase, manner, startsecs, options):
+    with Daemon(group('web', 4, MANNERS[manner], startsecs), options) as daemon:
+        before = daemon.wait_running('web')
+        client = script(daemon, 'web')
+        wait_until(lambda: 'restarter: web: restarting' in daemon.log(), 'the restart has begun')
+        wait_phase(daemon, phase)
+        client.kill()
+        client.wait()
+        wait_finished(daemon)
+        assert all_new(before, daemon.wait_running('web'))
+        no_process_has_two_lives(daemon)
+
+
+CALL = (b'<?xml version="1.0"?><methodCall><methodName>restarter.restartProcessGroup</methodName>'
+        b'<params><param><value><string>web</string></value></param></params></methodCall>')
+
+
+@pytest.mark.parametrize('phase, manner, startsecs, options', PHASES)
+def test_a_closed_connection_leaves_every_process_up_and_new(phase, manner, startsecs, options):
+    with Daemon(group('web', 4, MANNERS[manner], startsecs), options) as daemon:
+        before = daemon.wait_running('web')
+        connection = http.client.HTTPConnection('localhost')
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(daemon.url[len('unix://'):])
+        connection.request('POST', '/RPC2', CALL, {'Content-Type': 'text/xml'})
+        # Nobody turns the loop but the plugin: the log is looked at, and no call is made.
+        wait_until(lambda: 'restarter: web: restarting' in daemon.log(), 'the restart has begun')
+        connection.close()
+        wait_until(lambda: 'restarter: web: restarted 4 of 4' in daemon.log(), 'all are restarted')
+        assert all_new(before, daemon.wait_running('web'))
+
+
+def test_when_the_time_is_up_the_call_ends_nothing_more_is_stopped_and_all_come_up(tmp_path):
+    notes = tmp_path / 'notes'
+    options = {'timeout': 0.3, 'stagger_factor': 2, 'delay': 0.5}
+    with Daemon(group('web', 4, NOTES % notes), options) as daemon:
+        before = daemon.wait_running('web')
+        begin = time.monotonic()
+        fault = Call(daemon, 'web').result()
+        seconds = time.monotonic() - begin
+        assert fault.faultCode == Faults.TIMEOUT
+        assert '4 of 4 processes pending (2 waiting, 2 stopping)' in fault.faultString
+        assert 0.3 <= seconds < 0.8
+        wait_finished(daemon)
+        after = daemon.wait_running('web')
+        assert sorted(name for name in before if before[name] != after[name]) == [
+            'web_002', 'web_003']
+        assert len(notes.read_text().split()) == 2
+
+
+def test_a_second_restart_is_refused_over_each_server_and_disturbs_nothing():
+    with Daemon(group('web', 2, MANNERS['late']), inet=True) as daemon:
+        before = daemon.wait_running('web')
+        first = Call(daemon, 'web')
+        wait_phase(daemon, 'stopping', 2)
+        for url in (daemon.unix_url, daemon.inet_url):
+            fault = Call(daemon, 'web', url=url).result()
+            assert fault.faultCode == Faults.RESTART_IN_PROGRESS
+        assert first.result() is True
+        assert all_new(before, daemon.pids('web'))
+
+
+def test_a_cancelled_restart_answers_its_caller_and_everything_runs():
+    with Daemon(group('web', 4, startsecs=1), {'max_unavailable': 1}) as daemon:
+        before = daemon.wait_running('web')
+        call = Call(daemon, 'web')
+        wait_phase(daemon, 'restarted')
+        daemon.rpc.restarter.cancelRestart('web')
+        assert call.result().faultCode == Faults.CANCELLED
+        assert set(daemon.states('web').values()) == {'RUNNING'}
+        after = daemon.pids('web')
+        assert 0 < sum(before[name] == after[name] for name in before) < 4
