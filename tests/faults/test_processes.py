@@ -20,6 +20,8 @@ from tests.faults.tools import (
     wait_phase,
 )
 
+pytestmark = pytest.mark.slow
+
 # phase, how processes stop, startsecs, options, the process that stands there first
 PHASES = [
     ('waiting', 'at once', 0, {'stagger_factor': 2, 'delay': 1, 'timeout': 30}, 'web_000'),
@@ -137,7 +139,6 @@ def test_a_process_whose_child_keeps_its_output_open_is_noticed_at_once():
         assert all_new(before, daemon.pids('web'))
 
 
-@pytest.mark.slow
 def test_a_thousand_processes_restart_and_other_calls_are_answered():
     with Daemon(group('web', 1000), minfds=8192, loglevel='info') as daemon:
         before = daemon.wait_running('web', 120)
