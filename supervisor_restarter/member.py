@@ -103,12 +103,10 @@ class Member:
         return SEEN_DOWN / 2
 
     def standing(self, now: float) -> Standing:
-        """Return where the process stands now, by its last phase and its state.
+        """Return where a process that is not given up on stands now, by its phase and its state.
 
         `now` is Supervisor's time, `time.time()`.
         """
-        if self.phase in (Phase.FAILED, Phase.REMOVED):
-            return Standing(self.phase)
         if (self.phase in (Phase.STARTING, Phase.RESTARTED) or self._replaced()
                 or self._stopped_by_somebody_else()):
             return self._standing_of_new(now)

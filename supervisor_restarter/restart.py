@@ -155,6 +155,8 @@ class GroupRestart:
             self._guard(self._look_at, member)
 
     def _look_at(self, member: Member) -> None:
+        if member.phase in (Phase.FAILED, Phase.REMOVED):
+            return
         if self.group.processes.get(member.name) is not member.process:
             self._move(member, Phase.REMOVED)
             return
