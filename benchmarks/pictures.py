@@ -170,10 +170,10 @@ def main() -> int:
         return options.folder / ('%s.%s' % (name, options.format))
 
     if restarts:
-        over_processes(restarts, 'seconds_median', 'Seconds from the call until every process of '
-                       'the group is new and up (startsecs=0)', 's', path('restart-seconds'))
-        over_processes(restarts, 'seconds_median', 'Seconds from the call until every process of '
-                       'the group is new and up (startsecs=1)', 's',
+        over_processes(restarts, 'seconds_median', 'Seconds until every process is new and up '
+                       '(startsecs=0)', 's', path('restart-seconds'))
+        over_processes(restarts, 'seconds_median', 'Seconds until every process is new and up '
+                       '(startsecs=1)', 's',
                        path('restart-seconds-startsecs-1'), startsecs=1)
         over_processes(restarts, 'cpu_median', 'CPU seconds that the daemon uses for a restart '
                        '(startsecs=0)', 's', path('restart-cpu'))
