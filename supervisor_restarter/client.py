@@ -3,12 +3,11 @@
 They speak XML-RPC and import nothing of the server side.
 """
 
-import dataclasses
 import http.client
 import socket
 import xml.parsers.expat
 import xmlrpc.client
-from typing import Any, Dict, List
+from typing import Any, Dict, List, NamedTuple
 
 from supervisor.options import make_namespec
 from supervisor.xmlrpc import Faults
@@ -25,8 +24,7 @@ NO_HTTP = (http.client.HTTPException,)
 NO_ANSWER = (xml.parsers.expat.ExpatError, xmlrpc.client.ResponseError)
 
 
-@dataclasses.dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line about a group, or about one of its processes; `code` is 0 without a fault."""
 
     subject: str

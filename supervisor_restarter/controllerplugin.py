@@ -111,7 +111,7 @@ class RestarterControllerPlugin(ControllerPluginBase):
                 info['state'], counts, info['elapsed'])
             self.ctl.output('%s: %s' % (group, text))
             for line in fault_lines(group, info['faults']):
-                self.ctl.output('  %s' % line)
+                self.ctl.output('  ' + str(line))
 
     def _cancel(self, arg: str) -> None:
         for group in self._groups(shlex.split(arg)):
