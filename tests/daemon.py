@@ -268,6 +268,13 @@ class Daemon:
                 continue
         return links
 
+    def descriptors_at_rest(self) -> int:
+        """How many descriptors supervisord has open, once no client is connected any more."""
+        servers = len([url for url in (self.unix_url, self.inet_url) if url])
+        wait_until(lambda: sum('socket:' in line for line in self.descriptors()) == servers,
+                   'all connections are closed')
+        return len(self.descriptors())
+
     def _stat(self) -> str:
         return Path('/proc/%d/stat' % self.pid).read_text()
 
