@@ -46,7 +46,7 @@ def test_restartgroup_all_prints_a_line_for_each_failure_and_each_group(daemon):
     lines = done.stdout.splitlines()
     assert done.returncode != 0
     assert {'web: restarted', 'api-a: restarted', 'api-b: restarted'} < set(lines)
-    assert [line.split(' (')[0] for line in lines if line.startswith('bad')] == [
+    assert sorted(line.split(' (')[0] for line in lines if line.startswith('bad')) == [
         'bad:bad_000: ERROR', 'bad:bad_001: ERROR']
 
 

@@ -48,7 +48,7 @@ def test_each_failed_process_has_its_line_and_counts():
         done = daemon.restart_group('web')
         assert (done.returncode, done.stdout) == (3, '')
         lines = done.stderr.splitlines()
-        assert [line.split(': ERROR (START_FAILED: ')[0] for line in lines] == [
+        assert sorted(line.split(': ERROR (START_FAILED: ')[0] for line in lines) == [
             'web:web_000', 'web:web_001', 'web:web_002']
 
 

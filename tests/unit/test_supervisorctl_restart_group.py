@@ -175,7 +175,7 @@ def test_a_configuration_that_does_not_parse_gets_one_sentence(capsys, tmp_path)
 def test_a_url_that_cannot_be_used_gets_one_sentence(capsys, url):
     with pytest.raises(SystemExit) as end:
         script.main(['-s', url, 'web'])
-    assert end.value.code == 2
+    assert end.value.code in (1, 2)  # for Supervisor 4.2.0, a port that is none is part of the host
     assert 'Traceback' not in capsys.readouterr().err
 
 

@@ -1,0 +1,330 @@
+"""A supervisord on a machine of its own: Supervisor's code, the test's clock, signals and children.
+
+Supervisor's own `Supervisor`, `ProcessGroup` and `Subprocess` run here, and its main loop, a turn
+at a time; so does `MainLoop`. What is not real is what they ask of the system: time passes only
+while the main loop sleeps, and children do what their manners say.
+"""
+
+import collections
+import contextlib
+import errno
+import heapq
+import os
+import signal
+from types import SimpleNamespace
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from unittest import mock
+
+from supervisor import events
+from supervisor.datatypes import RestartUnconditionally, RestartWhenExitUnexpected
+from supervisor.options import NotFound
+from supervisor.poller import PollPoller
+from supervisor.process import ProcessGroup, Subprocess
+from supervisor.states import ProcessStates, SupervisorStates
+from supervisor.supervisord import Supervisor
+
+NEVER = float('inf')
+AUTORESTART = {'always': RestartUnconditionally, 'unexpected': RestartWhenExitUnexpected,
+               'no': None}
+
+
+class Manners(NamedTuple):
+    """What the children of a process do, and what happens when there is to be one.
+
+    Seconds; `exits_after` a start, with the exit status `status`. `broken`: 'no file', 'no fork',
+    'no descriptors' or 'no signal', an error of the system.
+    """
+
+    stops_after: float = 0.0
+    exits_after: float = NEVER
+    status: int = 0
+    broken: str = ''
+
+
+class Config:
+    """The configuration of a process, as far as Supervisor asks for it."""
+
+    command = '/bin/program'
+    stopsignal = signal.SIGTERM
+    stopasgroup = killasgroup = False
+    stopwaitsecs = 10
+    startretries = 2
+    exitcodes = [0]
+    autostart = False
+    uid = None
+
+    def __init__(self, machine: 'Machine', name: str, priority: int = 999, startsecs: int = 1,
+                 autorestart: str = 'unexpected'):
+        self.options, self.name = machine, name
+        self.priority, self.startsecs = priority, startsecs
+        self.autorestart = AUTORESTART[autorestart]
+
+    def make_process(self, group: Any) -> 'Recorded':
+        process = Recorded(self)
+        process.group = group
+        return process
+
+    def make_dispatchers(self, process: 'Recorded') -> Tuple[Dict, Dict]:
+        if process.manners.broken == 'no descriptors':
+            raise OSError(errno.EMFILE, 'Too many open files')
+        return {}, {}
+
+
+class Recorded(Subprocess):
+    """A process with manners; the machine's history has who stopped and spawned it."""
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        self.manners = Manners()
+
+    def get_execv_args(self) -> Tuple[str, List[str]]:
+        if self.manners.broken == 'no file':
+            raise NotFound("can't find command '/bin/program'")
+        return self.config.command, [self.config.command]
+
+    def spawn(self) -> Optional[int]:
+        machine = self.config.options
+        if not self.pid or machine.who == 'restart':  # else Supervisor does nothing
+            machine.note('spawn', self)
+        machine.spawning = self
+        return super().spawn()
+
+    def stop(self) -> Optional[str]:
+        if self.pid:
+            self.config.options.note('stop', self)
+        return super().stop()
+
+
+class Entry(NamedTuple):
+    """Who did what to a process: 'restart', 'supervisord' or 'others'; 'stop' or 'spawn'."""
+
+    who: str
+    what: str
+    name: str
+    when: float
+
+
+class Machine:
+    """What supervisord calls its `options`: the system below it. It is also the clock.
+
+    `watch` is called each time before supervisord sleeps.
+    """
+
+    nodaemon = test = True  # a turn of the main loop at a time
+    serverurl = None
+
+    def __init__(self):
+        self.now, self.wall = 1000.0, 1700000000.0
+        self.mood = SupervisorStates.RUNNING
+        self.history: List[Entry] = []
+        self.who = 'others'
+        self.spawning: Optional[Recorded] = None
+        self.fork_takes = 0.0
+        self.lines: List[Tuple[str, str]] = []
+        self.logger = SimpleNamespace(**{
+            level: self._logs(level)
+            for level in ('blather', 'debug', 'info', 'warn', 'error', 'critical')})
+        self.pidhistory: Dict[int, Recorded] = {}
+        self.children: Dict[int, Manners] = {}
+        self.zombies: collections.deque = collections.deque()
+        self.socket_map: Dict[int, Any] = {}
+        self.poller = SleepingPoller(self)
+        self.signals = Signals(self)
+        self.watch: Callable[[], None] = lambda: None
+        self.until = NEVER
+        self._deaths: List[Tuple[float, int, int]] = []
+        self._last_pid = 100
+
+    def note(self, what: str, process: Recorded) -> None:
+        self.history.append(Entry(self.who, what, process.config.name, self.now))
+
+    def _logs(self, level: str) -> Callable[..., None]:
+        return lambda message, **data: self.lines.append((level, message))
+
+    # the clock
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.wall
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, with what happens in it."""
+        until = self.now + seconds
+        while self._deaths and self._deaths[0][0] <= until:
+            when, pid, status = heapq.heappop(self._deaths)
+            self._move_to(max(when, self.now))
+            self.dies(pid, status)
+        self._move_to(until)
+
+    def next_event(self, latest: float) -> float:
+        """Return when something happens by itself, or `latest`."""
+        times = [self.signals.timer] + [when for when, _, _ in self._deaths[:1]]
+        return min([when for when in times if when > self.now] + [latest])
+
+    def _move_to(self, now: float) -> None:
+        self.wall += now - self.now
+        self.now = now
+        self.signals.look_at_the_timer()
+
+    # children
+
+    def fork(self) -> int:
+        manners = self.spawning.manners
+        if manners.broken == 'no fork':
+            raise OSError(errno.EAGAIN, 'Resource temporarily unavailable')
+        self.pass_time(self.fork_takes)
+        self._last_pid += 1
+        self.children[self._last_pid] = manners
+        if manners.exits_after != NEVER:
+            self._dies_in(self._last_pid, manners.exits_after, manners.status << 8)
+        return self._last_pid
+
+    def kill(self, pid: int, signum: int) -> None:
+        manners = self.children.get(pid)
+        if manners is None:
+            if any(pid == zombie for zombie, _ in self.zombies):
+                return
+            raise OSError(errno.ESRCH, 'No such process')
+        if manners.broken == 'no signal':
+            raise OSError(errno.EPERM, 'Operation not permitted')
+        if signum == signal.SIGKILL:
+            self.dies(pid, signum)
+        elif manners.stops_after != NEVER:
+            self._dies_in(pid, manners.stops_after, signum)
+
+    def behave(self) -> None:
+        """Let every child stop at once when it is told to; those that were told to stop, stop."""
+        self.children = {pid: Manners() for pid in self.children}
+        for pid in list(self.children):
+            process = self.pidhistory.get(pid)
+            if process is not None and process.killing:
+                self.dies(pid, signal.SIGTERM)
+        self._deaths.clear()
+
+    def _dies_in(self, pid: int, seconds: float, status: int) -> None:
+        if seconds > 0:
+            heapq.heappush(self._deaths, (self.now + seconds, pid, status))
+        else:
+            self.dies(pid, status)
+
+    def dies(self, pid: int, status: int) -> None:
+        """Let a child end. supervisord itself ends when one does that it could not signal, so such
+        a child does not (supervisor/process.py: finish, _assertInState).
+        """
+        process = self.pidhistory.get(pid)
+        if process is not None and process.state == ProcessStates.UNKNOWN:
+            return
+        if self.children.pop(pid, None) is not None:
+            self.zombies.append((pid, status))
+            self.signals.arrives(signal.SIGCHLD)
+
+    def waitpid(self) -> Tuple[Optional[int], Optional[int]]:
+        return self.zombies.popleft() if self.zombies else (None, None)
+
+    # what the main loop asks for
+
+    def get_socket_map(self) -> Dict[int, Any]:
+        return self.socket_map
+
+    def get_signal(self) -> None:
+        return None
+
+    def close_parent_pipes(self, pipes: Dict) -> None:
+        pass
+
+    close_child_pipes = close_parent_pipes
+
+
+class SleepingPoller(PollPoller):
+    """Supervisor's own, but time passes on the machine."""
+
+    def poll(self, timeout: float) -> Tuple[List[int], List[int]]:
+        machine = self.options
+        wake = min(machine.now + timeout, machine.until)
+        ready = super().poll(0)
+        if not timeout or any(ready):
+            return ready
+        machine.watch()
+        while machine.now < wake and not any(ready):
+            machine.pass_time(machine.next_event(wake) - machine.now)
+            ready = super().poll(0)
+        return ready
+
+
+class Signals:
+    """What `MainLoop` uses of the module signal."""
+
+    SIGALRM, SIG_DFL, ITIMER_REAL = signal.SIGALRM, signal.SIG_DFL, signal.ITIMER_REAL
+
+    def __init__(self, machine: Machine):
+        self.machine = machine
+        self.timer = NEVER
+        self.descriptor = -1
+        self.handler: Any = signal.SIG_DFL
+
+    def arrives(self, signum: int) -> None:
+        if self.descriptor != -1:
+            with contextlib.suppress(BlockingIOError):
+                os.write(self.descriptor, bytes([signum]))
+
+    def look_at_the_timer(self) -> None:
+        if self.timer <= self.machine.now:
+            self.timer = NEVER
+            assert self.handler != signal.SIG_DFL, 'SIGALRM ends supervisord'
+            self.arrives(signal.SIGALRM)
+
+    def getsignal(self, signum: int) -> Any:
+        return self.handler
+
+    def signal(self, signum: int, handler: Any) -> None:
+        self.handler = handler
+
+    def getitimer(self, which: int) -> Tuple[float, float]:
+        return (0.0 if self.timer == NEVER else self.timer - self.machine.now, 0.0)
+
+    def setitimer(self, which: int, seconds: float) -> None:
+        # The system counts in microseconds, and never too few.
+        self.timer = self.machine.now + max(seconds, 1e-6) if seconds else NEVER
+
+    def set_wakeup_fd(self, descriptor: int, warn_on_full_buffer: bool = True) -> int:
+        old, self.descriptor = self.descriptor, descriptor
+        return old
+
+
+class GroupConfig:
+    """The configuration of a group."""
+
+    def __init__(self, machine: Machine, name: str, configs: List[Config]):
+        self.options, self.name, self.priority = machine, name, 999
+        self.process_configs = configs
+
+    def after_setuid(self) -> None:
+        pass
+
+    def make_group(self) -> ProcessGroup:
+        return ProcessGroup(self)
+
+
+def make_supervisord(machine: Machine, names: List[str]) -> Supervisor:
+    """Return a supervisord with an empty group of each name."""
+    supervisord = Supervisor(machine)
+    for name in names:
+        supervisord.add_process_group(GroupConfig(machine, name, []))
+    return supervisord
+
+
+@contextlib.contextmanager
+def the_time_of(machine: Machine) -> Iterator[None]:
+    """Inside of this, the time and the signals are those of the machine."""
+    with contextlib.ExitStack() as stack:
+        for where in ('supervisor.process.time', 'supervisor.supervisord.time',
+                      'supervisor_restarter.mainloop.time'):
+            stack.enter_context(mock.patch(where, machine))
+        stack.enter_context(mock.patch('supervisor_restarter.mainloop.signal', machine.signals))
+        events.clear()
+        try:
+            yield
+        finally:
+            events.clear()

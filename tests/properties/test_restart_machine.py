@@ -1,0 +1,393 @@
+"""The promises of a restart, whatever its processes and everybody else do, and in whichever order.
+
+A hypothesis state machine around Supervisor's own code; see `model` for what is not real, and
+`witness` for the promises. CHAOS_EXAMPLES=20000 tries more than CI does, each time others.
+"""
+
+import os
+import signal
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from supervisor.medusa.asyncore_25 import ExitNow
+from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
+from supervisor.states import STOPPED_STATES, ProcessStates, SupervisorStates
+from supervisor.xmlrpc import RPCError as SupervisorsError
+
+from supervisor_restarter.faults import Faults, RPCError
+from supervisor_restarter.mainloop import MainLoop
+from supervisor_restarter.restarts import Restarts
+from supervisor_restarter.settings import Limit, Settings
+from tests.properties.model import (
+    AUTORESTART,
+    NEVER,
+    Config,
+    GroupConfig,
+    Machine,
+    Manners,
+    make_supervisord,
+    the_time_of,
+)
+from tests.properties.witness import Broken, Witness
+
+EXAMPLES = int(os.environ.get('CHAOS_EXAMPLES', '0'))
+
+FOUND = [ProcessStates.RUNNING] * 6 + [
+    ProcessStates.STARTING, ProcessStates.STOPPED, ProcessStates.STOPPED, ProcessStates.EXITED,
+    ProcessStates.FATAL, ProcessStates.BACKOFF, ProcessStates.STOPPING, ProcessStates.UNKNOWN]
+
+MANNERS = st.builds(
+    Manners, stops_after=st.sampled_from([0.0, 0.0, 0.004, 0.4, 3.0, NEVER]),
+    exits_after=st.sampled_from([NEVER] * 6 + [0.0, 0.02, 1.0, 4.0]),
+    status=st.sampled_from([0, 1]),
+    broken=st.sampled_from([''] * 12 + ['no file', 'no fork', 'no descriptors', 'no signal']))
+
+PROCESS = st.tuples(st.sampled_from(FOUND), MANNERS, st.integers(1, 3),
+                    st.sampled_from([0, 0, 1, 5]), st.sampled_from(sorted(AUTORESTART)))
+
+SETTINGS = st.builds(
+    Settings, delay=st.sampled_from([0.05, 0.2, 3.0, 1e6]),
+    timeout=st.sampled_from([0.1, 2.0, 5.0, 60.0, 1e6]), stagger_factor=st.integers(1, 5),
+    max_unavailable=st.one_of(st.just(Limit(0)), st.integers(1, 4).map(Limit),
+                              st.integers(0, 100).map(lambda share: Limit(share, True))))
+
+WHICH = st.integers(0, 199)
+
+# A wakeup descriptor, where something else has set one: a restart goes at supervisord's own pace.
+SOMEBODY_ELSES = open(os.devnull, 'wb', 0)
+
+
+class WatchedRestarts(Restarts):
+    """Restarts whose passes are watched."""
+
+    def __init__(self, supervisord, machine, watch):
+        super().__init__(supervisord, machine)
+        self.machine, self.watch = machine, watch
+
+    def advance(self, everything=True):
+        who, self.machine.who = self.machine.who, 'restart'
+        self.watch('before')
+        super().advance(everything)
+        self.watch('after')
+        self.machine.who = who
+
+
+class ARestart(RuleBasedStateMachine):
+    """Time passes as supervisord's main loop lets it pass; in between anybody does anything."""
+
+    began = False
+
+    @initialize(few=st.lists(PROCESS, max_size=6), times=st.sampled_from([1, 1, 1, 1, 6, 34]),
+                other=st.lists(PROCESS, min_size=1, max_size=2), own_pace=st.integers(0, 7),
+                may_shut_down=st.integers(0, 5),
+                fork_takes=st.sampled_from([0.0001, 0.0001, 0.0001, 0.003, 0.04]), first=SETTINGS)
+    def begin(self, few, times, other, own_pace, may_shut_down, fork_takes,
+              first):
+        self.broken = []
+        self.witnesses = {}
+        self.ended = False
+        self.may_shut_down = may_shut_down == 5
+        self.machine = Machine()
+        self.time = the_time_of(self.machine)
+        self.time.__enter__()
+        self.supervisord = make_supervisord(self.machine, ['web', 'db'])
+        self.rpc = SupervisorNamespaceRPCInterface(self.supervisord)
+        self.restarts = WatchedRestarts(self.supervisord, self.machine, self.around_a_pass)
+        self.mainloop = MainLoop(self.machine, self.restarts)
+        self.own_pace = own_pace == 7
+        if self.own_pace:
+            self.machine.signals.descriptor = SOMEBODY_ELSES.fileno()
+        self.other_wakeup = self.machine.signals.descriptor
+        self.machine.watch = self.before_sleep
+        self.machine.fork_takes = 0.0
+        for number, made in enumerate(few * times):
+            self.add('web', 'p%03d' % number, *made)
+        for number, made in enumerate(other):
+            self.add('db', 'd%d' % number, *made)
+        self.machine.history.clear()
+        self.machine.note = self.somebody_does
+        self.machine.fork_takes = fork_takes
+        self.passes, self.pass_at = 0, self.machine.now
+        self.began = True
+        self.somebody_restarts(first, 'web')
+
+    def add(self, group, name, state, manners, priority, startsecs, autorestart):
+        group = self.supervisord.process_groups[group]
+        config = Config(self.machine, name, priority, startsecs, autorestart)
+        process = group.processes[name] = config.make_process(group)
+        if state in (ProcessStates.RUNNING, ProcessStates.STARTING, ProcessStates.STOPPING,
+                     ProcessStates.UNKNOWN):
+            process.manners = manners._replace(exits_after=NEVER, broken='')
+            process.spawn()
+            process.manners = manners
+            if manners.broken == 'no signal':
+                self.machine.children[process.pid] = manners
+        else:
+            process.manners = manners
+            process.laststart = 1.0
+        if state == ProcessStates.STOPPING:
+            process.state = ProcessStates.RUNNING
+            process.stop()
+        elif state == ProcessStates.BACKOFF:
+            process.change_state(state)
+        else:
+            process.state = state
+
+    # who watches
+
+    def check(self, what, *arguments):
+        try:
+            what(*arguments)
+        except Broken as why:
+            self.broken.append(str(why))
+
+    def somebody_does(self, what, process):
+        machine, name = self.machine, process.config.name
+        witness = self.witnesses.get(process.group.config.name)
+        type(machine).note(machine, what, process)
+        if machine.who == 'restart':
+            if witness is None:
+                self.broken.append('%s: %s, and there is no restart' % (name, what))
+            else:
+                self.check(witness.stops if what == 'stop' else witness.spawns, process)
+        if what == 'spawn' and witness and witness.processes.get(name) is process:
+            witness.renewed.add(name)
+
+    def around_a_pass(self, when):
+        now = self.machine.now
+        if when == 'before':
+            self.passes = self.passes + 1 if self.pass_at == now else 0
+            self.pass_at = now
+            for witness in self.witnesses.values():
+                witness.passes()
+            return
+        if self.passes > self.many():
+            self.broken.append('%d passes, and no time passes' % self.passes)
+        for witness in self.witnesses.values():
+            self.check(witness.passed)
+        if self.broken:
+            self.machine.pass_time(1.0)  # so that whoever waits for an end sees one
+        self.witnesses = {name: witness for name, witness in self.witnesses.items()
+                          if not witness.restart.finished}
+
+    def before_sleep(self):
+        if not self.own_pace and self.machine.mood == SupervisorStates.RUNNING:
+            for witness in self.witnesses.values():
+                self.check(witness.sleeps)
+
+    def many(self):
+        return 100 + 10 * sum(len(group.processes)
+                              for group in self.supervisord.process_groups.values())
+
+    @invariant()
+    def promises_are_kept(self):
+        if self.began:
+            bugs = [line for level, line in self.machine.lines
+                    if level == 'critical' and 'Traceback' in line and 'restarter' in line]
+            assert not self.broken + bugs, '\n'.join(self.broken[:3] + bugs[:1])
+
+    @invariant()
+    def nothing_is_left_in_supervisord(self):
+        """P7."""
+        if self.began and not self.witnesses:
+            signals = self.machine.signals
+            assert not self.machine.socket_map
+            assert signals.timer == NEVER and signals.handler == signals.SIG_DFL
+            assert signals.descriptor == self.other_wakeup
+
+    # the restart
+
+    @rule(chosen=SETTINGS, group=st.sampled_from(['web', 'web', 'web', 'db']))
+    def somebody_restarts(self, chosen, group):
+        if self.ended or self.machine.mood < SupervisorStates.RUNNING:
+            return
+        self.mainloop.prepare()
+        try:
+            restart = self.restarts.begin(group, chosen)
+        except RPCError as refused:
+            assert refused.code == Faults.RESTART_IN_PROGRESS
+            assert group in self.witnesses
+        else:
+            assert group not in self.witnesses
+            self.witnesses[group] = Witness(self.machine, self.supervisord, restart,
+                                            self.supervisord.process_groups[group], chosen)
+        self.mainloop.turn()
+
+    @rule(group=st.sampled_from(['web', 'web', 'db']))
+    def somebody_cancels(self, group):
+        try:
+            self.restarts.cancel(group)
+        except RPCError as refused:
+            assert refused.code == Faults.NO_RESTART and group not in self.witnesses
+        else:
+            assert self.witnesses[group].restart.info()['state'] == 'SETTLING'
+            self.mainloop.turn()
+
+    @precondition(lambda self: self.witnesses)
+    @rule(everything=st.booleans())
+    def a_pass_comes_out_of_turn(self, everything):
+        if everything:
+            self.mainloop.turn()
+        elif self.machine.socket_map:
+            self.mainloop.handle_write_event()
+
+    @precondition(lambda self: self.witnesses)
+    @rule()
+    def the_callback_is_polled(self):
+        self.mainloop.polled()
+
+    # time
+
+    @rule(seconds=st.sampled_from([0.001, 0.06, 0.3, 1.1, 6.0, 30.0]))
+    def time_passes(self, seconds):
+        machine = self.machine
+        machine.until = machine.now + seconds
+        turns, last = 0, machine.now
+        machine.who = 'supervisord'
+        while machine.now < machine.until and not self.ended and not self.broken:
+            try:
+                self.supervisord.runforever()
+            except ExitNow:
+                self.ended = True
+            turns = turns + 1 if machine.now == last else 0
+            last = machine.now
+            assert turns <= self.many(), 'the main loop does not come to rest'
+        machine.who = 'others'
+        machine.until = NEVER
+
+    @rule(seconds=st.sampled_from([-3600.0, 3600.0]))
+    def the_system_clock_is_set(self, seconds):
+        self.machine.wall += seconds
+        for witness in self.witnesses.values():
+            witness.clock_was_set = True
+
+    # processes
+
+    def pick(self, which, group='web'):
+        group = self.supervisord.process_groups[group]
+        names = sorted(group.processes)
+        return group.processes[names[which % len(names)]] if names else None
+
+    def touch(self, process):
+        witness = self.witnesses.get(process.group.config.name)
+        if witness is not None:
+            witness.touched.add(process.config.name)
+
+    @rule(which=WHICH, status=st.sampled_from([signal.SIGKILL, 0, 256]))
+    def a_process_dies(self, which, status):
+        process = self.pick(which)
+        if process is not None and process.pid:
+            self.touch(process)
+            self.machine.dies(process.pid, status)
+
+    @rule(which=WHICH, manners=MANNERS, all_of_them=st.booleans())
+    def a_program_is_changed(self, which, manners, all_of_them):
+        process = self.pick(which)
+        if process is not None:
+            chosen = list(process.group.processes.values()) if all_of_them else [process]
+            for process in chosen:
+                process.manners = manners
+                self.touch(process)
+
+    # other users
+
+    def call(self, method, *arguments):
+        try:
+            getattr(self.rpc, method)(*arguments)
+        except SupervisorsError:
+            pass  # as they are told: it is not running, or it is
+
+    @rule(which=WHICH, method=st.sampled_from(['stopProcess', 'startProcess']))
+    def somebody_stops_or_starts_one(self, which, method):
+        process = self.pick(which)
+        if process is not None:
+            self.touch(process)
+            self.call(method, 'web:' + process.config.name, False)
+
+    @rule(method=st.sampled_from(['stopProcess', 'startProcess']))
+    def somebody_stops_or_starts_all(self, method):
+        for name, process in self.supervisord.process_groups['web'].processes.items():
+            self.touch(process)
+            self.call(method, 'web:' + name, False)
+
+    @rule(which=WHICH, signum=st.sampled_from(['TERM', 'KILL', 'HUP']))
+    def somebody_signals_one(self, which, signum):
+        process = self.pick(which)
+        if process is not None:
+            self.touch(process)
+            self.call('signalProcess', 'web:' + process.config.name, signum)
+
+    @rule(which=WHICH)
+    def somebody_removes_one(self, which):
+        process = self.pick(which)
+        if process is not None and process.state in STOPPED_STATES:
+            self.touch(process)
+            del process.group.processes[process.config.name]
+
+    @rule(which=WHICH, made=PROCESS)
+    def somebody_adds_one(self, which, made):
+        name = 'p%03d' % which
+        if name not in self.supervisord.process_groups['web'].processes:
+            self.add('web', name, *made)
+
+    @rule(again=st.booleans())
+    def somebody_removes_the_group(self, again):
+        group = self.supervisord.process_groups['web']
+        for name, process in group.processes.items():
+            self.touch(process)
+            self.call('stopProcess', 'web:' + name, False)
+            if process.pid:
+                self.machine.dies(process.pid, signal.SIGKILL)
+        self.supervisord.reap()
+        if self.supervisord.remove_process_group('web'):
+            names = sorted(group.processes) if again else []
+            configs = [Config(self.machine, name) for name in names]
+            self.supervisord.add_process_group(GroupConfig(self.machine, 'web', configs))
+
+    @precondition(lambda self: self.may_shut_down)
+    @rule(mood=st.sampled_from([SupervisorStates.SHUTDOWN, SupervisorStates.RESTARTING]))
+    def supervisord_is_told_to_stop(self, mood):
+        self.machine.mood = mood
+
+    # the end
+
+    def teardown(self):
+        if not self.began:
+            return
+        try:
+            if not self.broken:
+                self.everybody_behaves()
+        finally:
+            self.machine.mood = SupervisorStates.SHUTDOWN
+            self.mainloop.turn()  # so that its descriptors are closed
+            self.time.__exit__(None, None, None)
+
+    def everybody_behaves(self):
+        for group in self.supervisord.process_groups.values():
+            for process in group.processes.values():
+                process.manners = Manners()
+        self.machine.behave()
+        seconds = 30.0
+        for name, witness in list(self.witnesses.items()):
+            chosen = witness.settings
+            if witness.limit:
+                seconds += 6.0 * len(witness.processes)
+            elif chosen.delay * chosen.stagger_factor < 60:
+                seconds += chosen.delay * chosen.stagger_factor
+            else:
+                self.somebody_cancels(name)
+        until = self.machine.now + seconds
+        while self.machine.now < until and self.witnesses and not self.ended and not self.broken:
+            self.time_passes(1.0)
+        self.promises_are_kept()
+        assert not self.witnesses, 'P1: a hang: %s' % [
+            witness.restart.info() for witness in self.witnesses.values()]
+        self.nothing_is_left_in_supervisord()
+
+
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate] if os.environ.get('NOSHRINK') else list(Phase)
+ARestart.TestCase.settings = settings(
+    max_examples=EXAMPLES or 1000, stateful_step_count=25, deadline=None, derandomize=not EXAMPLES,
+    print_blob=True, phases=PHASES, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
+TestARestart = ARestart.TestCase
