@@ -92,7 +92,8 @@ def test_a_removed_process_is_not_spawned_and_an_added_one_is_left_alone():
                 'command': MANNERS['at once'], 'startsecs': '0'})
             wait_until(lambda: daemon.states('web').get('added') == 'RUNNING', 'it is added')
             added = daemon.pids('web')['added']
-        call.result()
+        assert call.result() is True
+        assert info(daemon)['removed'] == 1
         after = daemon.pids('web')
         assert set(after) == {'web_001', 'web_002', 'added'}
         assert after['added'] == added

@@ -94,3 +94,21 @@ def test_nothing_is_left_of_a_restart_after_a_reload(daemonize):
         wait_until(lambda: daemon.rpc.supervisor.getState()['statename'] == 'RUNNING', 'it runs')
         daemon.wait_running('web')
         assert_nothing_is_left(daemon, descriptors)
+
+
+def test_nothing_is_left_when_supervisord_reloads_at_once_since_all_is_down():
+    with Daemon(group('web', 2, startsecs=3), {'timeout': 30}, daemonize=True) as daemon:
+        daemon.wait_running('web')
+        descriptors = daemon.descriptors_at_rest()
+        call = Call(daemon, 'web')
+        wait_phase(daemon, 'starting', 2)
+        daemon.rpc.supervisor.stopProcessGroup('web')
+        # For a second the restart waits whether they start them again. supervisord has nothing to
+        # wait for: there is no other pass before it closes its descriptors.
+        daemon.signal(signal.SIGHUP)
+        answer = call.result()
+        assert isinstance(answer, OSError) or answer.faultCode == Faults.SHUTDOWN_STATE
+        wait_until(lambda: daemon.log().count('supervisord started with pid') == 2, 'reload')
+        wait_until(lambda: daemon.rpc.supervisor.getState()['statename'] == 'RUNNING', 'it runs')
+        daemon.wait_running('web')
+        assert_nothing_is_left(daemon, descriptors)

@@ -1,5 +1,6 @@
 """Several groups at once, and commands of somebody else that are for the whole group."""
 
+import subprocess
 import time
 
 import pytest
@@ -58,4 +59,22 @@ def test_a_command_of_somebody_else_for_the_group_ends_and_so_does_the_restart(
             assert sorted(name for name in states if states[name] != 'RUNNING') == sorted(faults)
         else:
             daemon.wait_running('web')
+        no_process_has_two_lives(daemon)
+
+
+@pytest.mark.parametrize('theirs', ['restart web:*', 'restart web:web_000', 'stop web:*'])
+def test_a_restart_that_finds_somebody_else_at_work_leaves_both_content(theirs):
+    with Daemon(group('web', 4, SECOND), {'timeout': 15}) as daemon:
+        before = daemon.wait_running('web')
+        command = subprocess.Popen(
+            [str(daemon.scripts / 'supervisorctl'), '-c', str(daemon.configuration),
+             *theirs.split()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            daemon.wait_state('web', 'web_000', 'STOPPING')
+            assert Call(daemon, 'web').result() is True
+            command.wait(20)  # It waits for ever for a process that it did not see down.
+        finally:
+            command.kill()
+            command.wait()
+        assert all_new(before, daemon.wait_running('web'))
         no_process_has_two_lives(daemon)
