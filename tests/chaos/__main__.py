@@ -1,0 +1,149 @@
+"""Random faults against a real supervisord, for a bounded time.
+
+    python -m tests.chaos --seconds 60 [--seed 7]
+
+Fifty processes of mixed manners are restarted in every way; clients are killed, processes are
+killed, stopped and started by others, restarts are cancelled. All is drawn from a seed, which is
+printed first. At the end everything has to run, no process may have two lives, and descriptors and
+memory have to be where they were.
+"""
+
+import argparse
+import os
+import random
+import signal
+import sys
+import time
+import xmlrpc.client
+from collections import Counter
+
+from tests.daemon import MANNERS, Daemon, group, wait_until
+from tests.faults.tools import children, info, script
+
+GROUPS = {  # name -> number, manner, startsecs
+    'quick': (20, 'at once', 0), 'steady': (15, 'at once', 1), 'late': (10, 'late', 0),
+    'deaf': (5, 'never', 0),
+}
+MEMORY = 4 << 20  # bytes that supervisord may have grown by
+
+
+class Chaos:
+    """Draws what happens next, and does it."""
+
+    def __init__(self, daemon: Daemon, seed: int):
+        self.daemon = daemon
+        self.random = random.Random(seed)
+        self.done: Counter = Counter()
+        self.slowest = 0.0
+        self.clients = []
+
+    def step(self) -> None:
+        """Do one thing."""
+        action = self.random.choice([self.restart, self.restart, self.script, self.kill_client,
+                                     self.kill, self.stop, self.start, self.cancel, self.look])
+        name = self.random.choice(sorted(GROUPS))
+        process = '%s:%s_%03d' % (name, name, self.random.randrange(GROUPS[name][0]))
+        try:
+            action(name, process)
+            self.done[action.__name__] += 1
+        except xmlrpc.client.Fault as fault:
+            self.done['%s: %s' % (action.__name__, fault.faultString.split(':')[0])] += 1
+
+    def restart(self, name: str, process: str) -> None:
+        options = self.random.choice([
+            {}, {'timeout': 0.2}, {'stagger_factor': 3, 'delay': 0.2}, {'max_unavailable': 2},
+            {'max_unavailable': '50%'}])
+        self.daemon.rpc.restarter.restartProcessGroup(name, dict(options, wait=False))
+
+    def script(self, name: str, process: str) -> None:
+        self.clients.append(script(self.daemon, '--timeout', '5', name))
+
+    def kill_client(self, name: str, process: str) -> None:
+        if self.clients:
+            client = self.clients.pop(self.random.randrange(len(self.clients)))
+            client.kill()
+            client.wait()
+
+    def kill(self, name: str, process: str) -> None:
+        pid = self.daemon.rpc.supervisor.getProcessInfo(process)['pid']
+        if pid and pid in children(self.daemon):
+            os.kill(pid, signal.SIGKILL)
+
+    def stop(self, name: str, process: str) -> None:
+        self.daemon.rpc.supervisor.stopProcess(process, False)
+
+    def start(self, name: str, process: str) -> None:
+        self.daemon.rpc.supervisor.startProcess(process, False)
+
+    def cancel(self, name: str, process: str) -> None:
+        self.daemon.rpc.restarter.cancelRestart(name)
+
+    def look(self, name: str, process: str) -> None:
+        begin = time.monotonic()
+        self.daemon.rpc.supervisor.getState()
+        self.slowest = max(self.slowest, time.monotonic() - begin)
+
+    def settle(self) -> None:
+        """Wait until every restart has ended, and start what others have stopped."""
+        for client in self.clients:
+            client.wait(60)
+        for name in GROUPS:
+            wait_until(lambda name=name: info(self.daemon, name)['state'] in ('IDLE', 'FINISHED'),
+                       'the restart of %s ends' % name, 60)
+            self.daemon.rpc.supervisor.startProcessGroup(name, False)
+            self.daemon.wait_running(name, 60)
+
+
+def restart_all(daemon: Daemon) -> None:
+    for name in GROUPS:
+        daemon.rpc.restarter.restartProcessGroup(name, {'timeout': 60})
+
+
+def run(seconds: float, seed: int) -> int:
+    """Run for a number of seconds, print what happened, and return the exit status."""
+    print('seed %d, %g seconds' % (seed, seconds), flush=True)
+    programs = '\n'.join(group(name, number, MANNERS[manner], startsecs, stopwaitsecs=1,
+                               startretries=100)
+                         for name, (number, manner, startsecs) in GROUPS.items())
+    failures = []
+    with Daemon(programs, {'timeout': 30}, loglevel='info', minfds=4096) as daemon:
+        for name in GROUPS:
+            daemon.wait_running(name, 60)
+        restart_all(daemon)  # caches are warm
+        descriptors, memory = daemon.descriptors_at_rest(), daemon.memory()
+        chaos = Chaos(daemon, seed)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            chaos.step()
+        try:
+            chaos.settle()
+            pids = {pid for name in GROUPS for pid in daemon.pids(name).values()}
+            wait_until(lambda: children(daemon) == pids, 'each process lives once')
+            wait_until(lambda: daemon.descriptors_at_rest() == descriptors,
+                       'descriptors are back')
+        except AssertionError as why:
+            failures.append(str(why))
+        if daemon.memory() - memory > MEMORY:
+            failures.append('memory has grown by %d bytes' % (daemon.memory() - memory))
+        if 'Traceback' in daemon.log():
+            failures.append('a traceback is in the log')
+        for what, times in sorted(chaos.done.items()):
+            print('%6d  %s' % (times, what))
+        print('slowest answer of getState: %.3f s' % chaos.slowest)
+    for failure in failures:
+        print('FAILED: %s (seed %d)' % (failure, seed))
+    print('%d passed, %d failed' % (1 - bool(failures), bool(failures)))
+    return 1 if failures else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog='python -m tests.chaos', description=__doc__)
+    parser.add_argument('--seconds', type=float, default=60.0, help='how long')
+    parser.add_argument('--seed', type=int, help='the same again')
+    options = parser.parse_args()
+    seed = random.SystemRandom().randrange(10 ** 6) if options.seed is None else options.seed
+    return run(options.seconds, seed)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
