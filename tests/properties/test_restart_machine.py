@@ -8,7 +8,7 @@ import os
 import signal
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
@@ -58,21 +58,6 @@ WHICH = st.integers(0, 199)
 SOMEBODY_ELSES = open(os.devnull, 'wb', 0)
 
 
-class WatchedRestarts(Restarts):
-    """Restarts whose passes are watched."""
-
-    def __init__(self, supervisord, machine, watch):
-        super().__init__(supervisord, machine)
-        self.machine, self.watch = machine, watch
-
-    def advance(self, everything=True):
-        who, self.machine.who = self.machine.who, 'restart'
-        self.watch('before')
-        super().advance(everything)
-        self.watch('after')
-        self.machine.who = who
-
-
 class ARestart(RuleBasedStateMachine):
     """Time passes as supervisord's main loop lets it pass; in between anybody does anything."""
 
@@ -93,7 +78,7 @@ class ARestart(RuleBasedStateMachine):
         self.time.__enter__()
         self.supervisord = make_supervisord(self.machine, ['web', 'db'])
         self.rpc = SupervisorNamespaceRPCInterface(self.supervisord)
-        self.restarts = WatchedRestarts(self.supervisord, self.machine, self.around_a_pass)
+        self.restarts = Restarts(self.supervisord, self.machine)
         self.mainloop = MainLoop(self.machine, self.restarts)
         self.own_pace = own_pace == 7
         if self.own_pace:
@@ -154,22 +139,25 @@ class ARestart(RuleBasedStateMachine):
         if what == 'spawn' and witness and witness.processes.get(name) is process:
             witness.renewed.add(name)
 
-    def around_a_pass(self, when):
-        now = self.machine.now
-        if when == 'before':
-            self.passes = self.passes + 1 if self.pass_at == now else 0
-            self.pass_at = now
-            for witness in self.witnesses.values():
-                witness.passes()
-            return
-        if self.passes > self.many():
-            self.broken.append('%d passes, and no time passes' % self.passes)
-        for witness in self.witnesses.values():
+    def watch(self, restart, witness):
+        """See each pass of a restart."""
+        make_a_pass, machine = restart.advance, self.machine
+
+        def watched(*arguments):
+            self.passes = self.passes + 1 if self.pass_at == machine.now else 0
+            self.pass_at = machine.now
+            if self.passes > self.many():
+                self.broken.append('%d passes, and no time passes' % self.passes)
+            who, machine.who = machine.who, 'restart'
+            witness.passes()
+            make_a_pass(*arguments)
             self.check(witness.passed)
-        if self.broken:
-            self.machine.pass_time(1.0)  # so that whoever waits for an end sees one
-        self.witnesses = {name: witness for name, witness in self.witnesses.items()
-                          if not witness.restart.finished}
+            machine.who = who
+            if self.broken:
+                machine.pass_time(1.0)  # so that whoever waits for an end sees one
+            if restart.finished:
+                del self.witnesses[witness.group.config.name]
+        restart.advance = watched
 
     def before_sleep(self):
         if not self.own_pace and self.machine.mood == SupervisorStates.RUNNING:
@@ -212,6 +200,7 @@ class ARestart(RuleBasedStateMachine):
             assert group not in self.witnesses
             self.witnesses[group] = Witness(self.machine, self.supervisord, restart,
                                             self.supervisord.process_groups[group], chosen)
+            self.watch(restart, self.witnesses[group])
         self.mainloop.turn()
 
     @rule(group=st.sampled_from(['web', 'web', 'db']))
@@ -368,6 +357,8 @@ class ARestart(RuleBasedStateMachine):
             for process in group.processes.values():
                 process.manners = Manners()
         self.machine.behave()
+        if any(witness.removal_is_unnoticed() for witness in self.witnesses.values()):
+            self.the_callback_is_polled()
         seconds = 30.0
         for name, witness in list(self.witnesses.items()):
             chosen = witness.settings
@@ -386,8 +377,7 @@ class ARestart(RuleBasedStateMachine):
         self.nothing_is_left_in_supervisord()
 
 
-PHASES = [Phase.explicit, Phase.reuse, Phase.generate] if os.environ.get('NOSHRINK') else list(Phase)
 ARestart.TestCase.settings = settings(
-    max_examples=EXAMPLES or 1000, stateful_step_count=25, deadline=None, derandomize=not EXAMPLES,
-    print_blob=True, phases=PHASES, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
+    max_examples=EXAMPLES or 1000, derandomize=not EXAMPLES, stateful_step_count=25, deadline=None,
+    print_blob=True, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
 TestARestart = ARestart.TestCase
