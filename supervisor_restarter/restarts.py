@@ -11,9 +11,6 @@ from supervisor_restarter.member import PHASES
 from supervisor_restarter.restart import SLICE, GroupRestart
 from supervisor_restarter.settings import Settings
 
-# In Supervisor 4.2.0 the event comes before the process has its new state, so its class tells.
-_NO_NEWS = (events.ProcessStateStartingEvent, events.ProcessStateStoppingEvent)
-
 
 class Restarts:
     """The restarts of one supervisord: at most one runs for each group.
@@ -91,6 +88,8 @@ class Restarts:
     def _on_process_state(self, event: events.ProcessStateEvent) -> None:
         group = event.process.group
         restart = group and self._running.get(group.config.name)
-        if restart and not isinstance(event, _NO_NEWS):
+        if restart and not isinstance(event, events.ProcessStateStartingEvent):
+            # In Supervisor 4.2.0 the event comes before the process has its new state, so that the
+            # event's class tells.
             restart.changed(event.process.config.name,
                             isinstance(event, events.ProcessStateRunningEvent))

@@ -27,7 +27,7 @@ def gone(pid):
 
 def assert_nothing_is_left(daemon, descriptors):
     wait_until(lambda: not catches_alarm(daemon), 'the handler is gone')
-    wait_until(lambda: len(daemon.descriptors()) == descriptors, 'the descriptors are gone')
+    wait_until(lambda: daemon.descriptors_at_rest() == descriptors, 'the descriptors are gone')
     before = daemon.cpu()
     time.sleep(1)  # the idle daemon is looked at for a second
     assert daemon.cpu() - before < 0.1
@@ -36,7 +36,7 @@ def assert_nothing_is_left(daemon, descriptors):
 def test_a_handler_and_a_socket_pair_are_there_only_while_a_restart_runs():
     with Daemon(group('web', 2, MANNERS['late'])) as daemon:
         daemon.wait_running('web')
-        descriptors = len(daemon.descriptors())
+        descriptors = daemon.descriptors_at_rest()
         assert not catches_alarm(daemon)
         daemon.rpc.restarter.restartProcessGroup('web', {'wait': False})
         assert catches_alarm(daemon)
@@ -50,7 +50,7 @@ def test_nothing_is_left_however_a_restart_ends(how):
     broken = MANNERS['exits 1'] if how == 'stopped early' else MANNERS['late']
     with Daemon(group('web', 2, broken, startsecs=1, startretries=0)) as daemon:
         wait_until(lambda: set(daemon.states('web').values()) in ({'RUNNING'}, {'FATAL'}), 'begun')
-        descriptors = len(daemon.descriptors())
+        descriptors = daemon.descriptors_at_rest()
         daemon.rpc.restarter.restartProcessGroup('web', {
             'timeout': 0.1 if how == 'timeout' else 30, 'max_unavailable': 1, 'wait': False})
         if how == 'cancel':
@@ -89,7 +89,7 @@ def test_a_daemonized_supervisord_reloads_restarts_and_ends():
         assert daemon.rpc.restarter.restartProcessGroup('web') is True
         after = daemon.pids('web')
         assert not set(before.values()) & set(after.values())
-        assert_nothing_is_left(daemon, len(daemon.descriptors()))
+        assert_nothing_is_left(daemon, daemon.descriptors_at_rest())
         daemon.signal(signal.SIGTERM)
         daemon.wait_ended()
         for process in [pid, *after.values()]:
