@@ -1,129 +1,158 @@
-"""What is left down after a fault: `supervisorctl restart web:*` and this plugin, side by side.
+"""What a fault leaves down: `supervisorctl restart web:*` and this plugin, side by side.
 
-    python -m benchmarks.reliability
+    python -m benchmarks.reliability                    # all, some seven minutes
+    python -m benchmarks.reliability client-killed-while-stopping fork-fails
 
-Prints a table of docs/reliability.md: how many of six processes are down ten seconds after the
-restart began, or the seconds from its beginning until all were new and up.
+Prints the first table of docs/reliability.md, or those rows of it. Each figure is of one restart.
 """
 
 import os
-import shutil
+import resource
 import signal
-import subprocess
-import time
-from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional, Tuple
+import sys
+from typing import Any, Callable, Dict
 
-from tests.daemon import MANNERS, Daemon, group
-from tests.faults.tools import sabotaged
+from benchmarks.struck import PROCESSES, Fault, Log, Scene, measure
+from tests.daemon import MANNERS, Daemon
 
-PROCESSES = 6
-PATIENCE = 10.0  # seconds
+LATE = MANNERS['late']  # takes half a second to stop
+OPEN = "/bin/sh -c '/bin/sleep 4 & exec /bin/sleep 100000'"
+# A program of the test's own, in supervisord's folder.
+PROGRAM = '%(here)s/program 100000'
+BATCHES = {'timeout': 30, 'stagger_factor': 2, 'delay': 1}
 
-
-class Fault(NamedTuple):
-    """A fault, the processes that it befalls, and the moment at which it comes."""
-
-    name: str
-    manner: str
-    startsecs: int
-    moment: Callable[[Daemon], bool]
-    strike: Callable[[Daemon, subprocess.Popen], None]
-    prepare: Callable[[Path], str] = lambda folder: ''
+CONTENDERS = {
+    'supervisorctl restart': ['supervisorctl', 'restart', '{}:*'],
+    'plugin': ['supervisorctl_restart_group', '{}'],
+    'plugin, rolling, 2 at a time': ['supervisorctl_restart_group', '--max-unavailable', '2', '{}'],
+}
 
 
-def stopping(daemon: Daemon) -> bool:
-    return 'STOPPING' in daemon.states('web').values()
+# moments
+
+def stopping(log: Log) -> bool:
+    return log.count('stopping') > 0
 
 
-def starting(daemon: Daemon) -> bool:
-    return 'STARTING' in daemon.states('web').values()
+def starting(log: Log) -> bool:
+    return log.count('starting') > 0
 
 
-def kill_client(daemon: Daemon, client: subprocess.Popen) -> None:
-    client.kill()
+def last_one_starts(log: Log) -> bool:
+    return log.standing.get('web_005') == 'starting'
 
 
-def kill_one(daemon: Daemon, client: subprocess.Popen) -> None:
-    os.kill(daemon.pids('web')['web_000'], signal.SIGKILL)
+def half(log: Log) -> bool:
+    return log.count('up') == PROCESSES // 2
 
 
-def fail_forks(daemon: Daemon, client: subprocess.Popen) -> None:
-    daemon.rpc.saboteur.failForks(1)
+# faults
+
+def kill_client(scene: Scene) -> None:
+    scene.clients[0].kill()
 
 
-def break_program(daemon: Daemon, client: subprocess.Popen) -> None:
-    program = daemon.folder / 'program'
-    program.unlink()
-    program.write_text('#!/bin/sh\nexit 1\n')
-    program.chmod(0o755)
+def kill_process(scene: Scene) -> None:
+    os.kill(scene.daemon.pids('web')['web_005'], signal.SIGKILL)
 
 
-def copied_program(folder: Path) -> str:
-    shutil.copy('/bin/sleep', str(folder / 'program'))
-    return '%s 100000' % (folder / 'program')
+def send(signum: int) -> Callable[[Scene], None]:
+    return lambda scene: scene.daemon.signal(signum)
 
 
-FAULTS: List[Fault] = [
-    Fault('none', 'at once', 0, lambda daemon: True, lambda daemon, client: None),
-    Fault('the client is killed while processes stop', 'late', 0, stopping, kill_client),
-    Fault('the client is killed while processes start', 'at once', 2, starting, kill_client),
-    Fault('a process is killed while others stop', 'late', 0, stopping, kill_one),
-    Fault('a process is killed while it starts', 'at once', 2, starting, kill_one),
-    Fault('a fork fails', 'late', 0, stopping, fail_forks),
-    Fault('the new release exits at once', '', 1, lambda daemon: True, lambda daemon, client: None,
-          copied_program),
-]
-
-CONTENDERS: List[Tuple[str, List[str]]] = [
-    ('supervisorctl restart', ['supervisorctl', 'restart', 'web:*']),
-    ('plugin', ['supervisorctl_restart_group', '--timeout', '30', 'web']),
-    ('plugin, rolling', ['supervisorctl_restart_group', '--timeout', '30', '--max-unavailable', '2',
-                         'web']),
-]
+def theirs(command: str) -> Callable[[Scene], Any]:
+    return lambda scene: scene.daemon.supervisorctl(command, 'web:web_005')
 
 
-def measure(fault: Fault, command: List[str]) -> Tuple[int, Optional[float]]:
-    """Return how many are down in the end, and the seconds until all were up, or None."""
-    daemon = sabotaged('')
-    release = fault.prepare(daemon.folder)
-    program = release or MANNERS[fault.manner]
-    daemon.write_configuration(group('web', PROCESSES, program, fault.startsecs, startretries=1))
-    with daemon:
-        before = daemon.wait_running('web')
-        if release:
-            break_program(daemon, None)
-        begin = time.monotonic()
-        client = subprocess.Popen(
-            [str(daemon.scripts / command[0]), '-c', str(daemon.configuration), *command[1:]],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            while not fault.moment(daemon):
-                if client.poll() is not None:
-                    break
-            fault.strike(daemon, client)
-            while time.monotonic() - begin < PATIENCE:
-                states, pids = daemon.states('web'), daemon.pids('web')
-                new = not set(pids.values()) & set(before.values())
-                if client.poll() is not None and set(states.values()) == {'RUNNING'} and new:
-                    return 0, time.monotonic() - begin
-                time.sleep(0.02)
-            return sum(state != 'RUNNING' for state in daemon.states('web').values()), None
-        finally:
-            client.kill()
-            client.wait()
+def set_clock(seconds: int) -> Callable[[Scene], Any]:
+    return lambda scene: scene.daemon.rpc.saboteur.setClock(seconds)
+
+
+def limit_descriptors(scene: Scene) -> None:
+    used = max(int(line.split()[0]) for line in scene.daemon.descriptors())
+    hard = resource.prlimit(scene.daemon.pid, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(scene.daemon.pid, resource.RLIMIT_NOFILE, (used - 2, hard))
+
+
+def allow_descriptors(daemon: Daemon) -> None:
+    hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def lose_program(daemon: Daemon) -> None:
+    (daemon.folder / 'program').unlink()
+
+
+def release_that_exits(daemon: Daemon) -> None:
+    lose_program(daemon)
+    (daemon.folder / 'program').write_text('#!/bin/sh\nexit 1\n')
+    (daemon.folder / 'program').chmod(0o755)
+
+
+FAULTS: Dict[str, Fault] = {
+    'none': Fault('none'),
+    'client-killed-while-stopping': Fault(
+        'the client is killed while processes stop', LATE, 0, stopping, kill_client),
+    'client-killed-between-batches': Fault(
+        'the client is killed between two batches', moment=half, strike=kill_client,
+        options=BATCHES, only='plugin'),
+    'client-killed-while-starting': Fault(
+        'the client is killed while processes start', startsecs=2, moment=starting,
+        strike=kill_client),
+    'timeout': Fault(
+        'processes need longer to stop than `timeout`', LATE, options={'timeout': 0.2}),
+    'shutdown': Fault(
+        'SIGTERM to supervisord while processes stop', LATE, 0, stopping, send(signal.SIGTERM),
+        ends=True),
+    'reload': Fault(
+        'SIGHUP to supervisord while processes stop', LATE, 0, stopping, send(signal.SIGHUP)),
+    'second-restart': Fault(
+        'a second restart while processes stop', LATE, 0, stopping,
+        lambda scene: scene.restart('web')),
+    'three-groups': Fault('three groups at once', LATE, groups=('one', 'two', 'three')),
+    'process-stopped': Fault(
+        'somebody stops a process while it starts', startsecs=2, moment=last_one_starts,
+        strike=theirs('stop')),
+    'process-restarted': Fault(
+        'somebody restarts a process while it starts', startsecs=2, moment=last_one_starts,
+        strike=theirs('restart')),
+    'process-killed-while-stopping': Fault(
+        'a process is killed while processes stop', LATE, 0, stopping, kill_process),
+    'process-killed-while-starting': Fault(
+        'a process is killed while it starts', startsecs=2, moment=last_one_starts,
+        strike=kill_process),
+    'program-vanishes': Fault(
+        'the file of their program vanishes', PROGRAM, prepare=lose_program),
+    'fork-fails': Fault(
+        'a fork fails', LATE, 0, stopping, lambda scene: scene.daemon.rpc.saboteur.failForks(1)),
+    'no-descriptors': Fault(
+        'no descriptors are left for one more process', LATE, 0, stopping, limit_descriptors,
+        relieve=allow_descriptors),
+    'clock-set-back': Fault(
+        'the system clock is set back by an hour', startsecs=2, moment=starting,
+        strike=set_clock(-3600)),
+    'clock-set-forward': Fault(
+        'the system clock is set forward by an hour', LATE, 0, stopping, set_clock(3600)),
+    'output-kept-open': Fault(
+        'children keep the output open after their process', OPEN),
+    'release-exits': Fault(
+        'the new release exits at once', PROGRAM, 1, prepare=release_that_exits),
+}
 
 
 def main() -> None:
-    """Measure and print the table."""
-    print('| fault | %s |' % ' | '.join(name for name, _ in CONTENDERS))
-    print('| --- |%s' % (' --- |' * len(CONTENDERS)))
-    for fault in FAULTS:
-        cells = []
-        for _, command in CONTENDERS:
-            down, seconds = measure(fault, command)
-            cells.append('%d down' % down if seconds is None else '%.1f s' % seconds)
-        print('| %s | %s |' % (fault.name, ' | '.join(cells)), flush=True)
+    """Measure and print the rows that the command line names, or all."""
+    wanted = sys.argv[1:] or list(FAULTS)
+    unknown = [row for row in wanted if row not in FAULTS]
+    if unknown:
+        sys.exit('no such row: %s; there are %s' % (', '.join(unknown), ', '.join(FAULTS)))
+    print('| fault | %s | row |' % ' | '.join(CONTENDERS))
+    print('| --- %s| --- |' % ('| --- ' * len(CONTENDERS)))
+    for row in wanted:
+        fault = FAULTS[row]
+        cells = ['' if fault.only not in ('', name) else str(measure(fault, command))
+                 for name, command in CONTENDERS.items()]
+        print('| %s | %s | `%s` |' % (fault.text, ' | '.join(cells), row), flush=True)
 
 
 if __name__ == '__main__':
