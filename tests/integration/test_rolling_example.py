@@ -10,6 +10,8 @@ from tests.rolling_example import BROKEN, EXAMPLE, GROUP, RollingExample
 
 pytest.importorskip('uvicorn')
 
+pytestmark = pytest.mark.slow
+
 ENOUGH = 5000  # requests; of so many, one may fail
 README = (EXAMPLE / 'README.md').read_text(encoding='utf-8')
 (COMMAND, OUTPUT), = re.findall(
