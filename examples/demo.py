@@ -24,7 +24,7 @@ class Demo:
     def __enter__(self):
         held = []
         on_signals(lambda signum, frame: held.append(signum))
-        self.folder = tempfile.mkdtemp(prefix='restarter-demo-')
+        self.folder = short_temporary_folder()
         self.environment = dict(os.environ, DEMO=self.folder)
         # A session of its own: the Ctrl-C of the terminal is for this script alone.
         self.supervisord = subprocess.Popen(
@@ -74,6 +74,13 @@ class Demo:
 
 class Failure(Exception):
     """What went wrong, for the person who looks on."""
+
+
+def short_temporary_folder():
+    """Make a folder for the socket, whose path the system limits to some hundred bytes."""
+    room_for_the_socket = len('/restarter-demo-12345678/supervisor.sock.1234567')
+    short = len(tempfile.gettempdir()) + room_for_the_socket < 100
+    return tempfile.mkdtemp(prefix='restarter-demo-', dir=None if short else '/tmp')
 
 
 def on_signals(handler):

@@ -2,9 +2,11 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,13 +17,21 @@ DEMO = Path(__file__).parents[2] / 'examples' / 'demo.py'
 
 
 @pytest.fixture
-def demo(tmp_path):
-    """Starts the demo, with its temporary folder below `tmp_path`."""
+def folder():
+    # Not `tmp_path`, which is too long for a socket: the demo would leave it for /tmp.
+    path = Path(tempfile.mkdtemp(prefix='restarter-', dir='/tmp'))
+    yield path
+    shutil.rmtree(str(path))
+
+
+@pytest.fixture
+def demo(folder):
+    """Starts the demo, with its temporary folder below `folder`."""
     started = []
 
-    def start():
+    def start(temporary=folder):
         process = subprocess.Popen(
-            [sys.executable, str(DEMO)], env=dict(os.environ, TMPDIR=str(tmp_path)),
+            [sys.executable, str(DEMO)], env=dict(os.environ, TMPDIR=str(temporary)),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             universal_newlines=True)
         started.append(process)
@@ -39,7 +49,7 @@ def gone(pids):
     return not [pid for pid in pids if os.path.exists('/proc/%d' % pid)]
 
 
-def test_it_prints_the_process_ids_and_the_seconds(demo, tmp_path):
+def test_it_prints_the_process_ids_and_the_seconds(demo, folder):
     process = demo()
     said, complaints = process.communicate(timeout=60)
     assert (process.returncode, complaints) == (0, '')
@@ -48,12 +58,21 @@ def test_it_prints_the_process_ids_and_the_seconds(demo, tmp_path):
     assert len({pid for pair in pairs for pid in pair[1:]}) == 40
     assert re.search(r'\d\.\d\d  supervisorctl_restart_group web\n', said)
     assert re.search(r'\d\.\d\d  supervisorctl restart web:\*\n', said)
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
+
+
+def test_a_temporary_folder_too_long_for_a_socket_is_left_alone(demo, folder):
+    long = folder / ('long' * 20)
+    long.mkdir()
+    process = demo(long)
+    said, complaints = process.communicate(timeout=60)
+    assert (process.returncode, complaints) == (0, '')
+    assert list(long.iterdir()) == []
 
 
 @pytest.mark.parametrize('signum', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize('processes', [1, 21, 22])
-def test_a_signal_in_the_middle_leaves_no_process_and_no_folder(demo, tmp_path, signum, processes):
+def test_a_signal_in_the_middle_leaves_no_process_and_no_folder(demo, folder, signum, processes):
     # 1: supervisord is there; 21: and its processes; 22: and a command to restart them.
     process = demo()
     wait_until(lambda: len(descendants(process.pid)) >= processes, 'the demo runs')
@@ -63,10 +82,10 @@ def test_a_signal_in_the_middle_leaves_no_process_and_no_folder(demo, tmp_path, 
     assert 'Traceback' not in complaints
     assert process.returncode == 128 + signum
     wait_until(lambda: gone(left), 'every process has ended')
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
-def test_a_failure_is_one_sentence_and_leaves_no_process_and_no_folder(demo, tmp_path):
+def test_a_failure_is_one_sentence_and_leaves_no_process_and_no_folder(demo, folder):
     process = demo()
     wait_until(lambda: len(descendants(process.pid)) >= 21, 'the demo runs')
     left = descendants(process.pid)
@@ -77,4 +96,4 @@ def test_a_failure_is_one_sentence_and_leaves_no_process_and_no_folder(demo, tmp
     assert complaints.splitlines()[-1].startswith('demo: ')
     assert 'Traceback' not in complaints
     wait_until(lambda: gone(left), 'every process has ended')
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
