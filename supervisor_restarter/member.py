@@ -91,15 +91,14 @@ class Member:
     def seconds_to_change(self, now: float) -> float:
         """Return the seconds until time alone changes what is to be done with it.
 
-        `now` is Supervisor's time, `time.time()`. Supervisor corrects its times when the system
-        clock is set back (supervisor/process.py: _check_and_adjust_for_system_clock_rollback), so
-        the answer is never more than what the configuration allows.
+        `now` is Supervisor's time, `time.time()`. Ask after `transition()`, which corrects the
+        times of a process when the system clock was set back (supervisor/process.py:
+        _check_and_adjust_for_system_clock_rollback).
         """
-        config = self.process.config
         if self.state == ProcessStates.STARTING:
-            return min(self.process.laststart + config.startsecs - now, config.startsecs)
+            return self.process.laststart + self.process.config.startsecs - now
         if self.state == ProcessStates.STOPPING:
-            return min(self.process.delay - now, config.stopwaitsecs)
+            return self.process.delay - now
         return SEEN_DOWN / 2
 
     def standing(self, now: float) -> Standing:

@@ -137,12 +137,17 @@ class GroupRestart:
     # the parts of a pass
 
     def _reap(self, until: float) -> None:
-        # reap() stops after 100 (supervisor/supervisord.py: reap, recursionguard).
+        # reap() stops after 100 (supervisor/supervisord.py: reap, recursionguard), and at one that
+        # ends in UNKNOWN (supervisor/process.py: finish, _assertInState).
         children = self.supervisord.options.pidhistory
         before = None
         while before != len(children) and self.clock.monotonic() < until:
             before = len(children)
-            self.supervisord.reap()
+            try:
+                self.supervisord.reap()
+            except Exception:  # whatever it is, it must not keep the others down
+                before = None
+                self._log('critical', traceback.format_exc())
 
     def _look(self, everything: bool) -> None:
         names, everything = self._agenda.take(self.clock.monotonic(), everything,
@@ -171,7 +176,7 @@ class GroupRestart:
             self._unready.discard(member.name)
         if member.phase == Phase.STOPPING and member.may_be_spawned(self.clock.time()):
             self._down[member.name] = member
-        elif member.name in self._active:
+        elif member.name in self._active or member.name in self._unready:
             self._expect(member)
 
     def _spawn(self, until: float) -> None:

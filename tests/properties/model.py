@@ -24,6 +24,9 @@ from supervisor.states import ProcessStates, SupervisorStates
 from supervisor.supervisord import Supervisor
 
 NEVER = float('inf')
+
+# The system's timers, and a transition that asks for more than startsecs.
+PROMPT = 0.005
 AUTORESTART = {'always': RestartUnconditionally, 'unexpected': RestartWhenExitUnexpected,
                'no': None}
 
@@ -107,7 +110,7 @@ class Entry(NamedTuple):
 class Machine:
     """What supervisord calls its `options`: the system below it. It is also the clock.
 
-    `watch` is called each time before supervisord sleeps.
+    `watch` is called each time before supervisord sleeps, and with PROMPT when it has slept.
     """
 
     nodaemon = test = True  # a turn of the main loop at a time
@@ -130,7 +133,7 @@ class Machine:
         self.socket_map: Dict[int, Any] = {}
         self.poller = SleepingPoller(self)
         self.signals = Signals(self)
-        self.watch: Callable[[], None] = lambda: None
+        self.watch: Callable[..., None] = lambda slack=0.0: None
         self.until = NEVER
         self._deaths: List[Tuple[float, int, int]] = []
         self._last_pid = 100
@@ -250,6 +253,7 @@ class SleepingPoller(PollPoller):
         while machine.now < wake and not any(ready):
             machine.pass_time(machine.next_event(wake) - machine.now)
             ready = super().poll(0)
+        machine.watch(PROMPT)
         return ready
 
 

@@ -84,7 +84,7 @@ class ARestart(RuleBasedStateMachine):
         if self.own_pace:
             self.machine.signals.descriptor = SOMEBODY_ELSES.fileno()
         self.other_wakeup = self.machine.signals.descriptor
-        self.machine.watch = self.before_sleep
+        self.machine.watch = self.around_a_sleep
         self.machine.fork_takes = 0.0
         for number, made in enumerate(few * times):
             self.add('web', 'p%03d' % number, *made)
@@ -159,10 +159,10 @@ class ARestart(RuleBasedStateMachine):
                 del self.witnesses[witness.group.config.name]
         restart.advance = watched
 
-    def before_sleep(self):
+    def around_a_sleep(self, slack=0.0):
         if not self.own_pace and self.machine.mood == SupervisorStates.RUNNING:
             for witness in self.witnesses.values():
-                self.check(witness.sleeps)
+                self.check(witness.sleeps, slack)
 
     def many(self):
         return 100 + 10 * sum(len(group.processes)

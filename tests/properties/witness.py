@@ -10,12 +10,10 @@ from supervisor_restarter.faults import Faults, RPCError
 from supervisor_restarter.member import DOWN_STATES, SEEN_DOWN
 from supervisor_restarter.restart import GroupRestart
 from supervisor_restarter.settings import Settings
-from tests.properties.model import NEVER, Machine, Recorded
+from tests.properties.model import NEVER, PROMPT, Machine, Recorded
 
 PHASES = ('waiting', 'stopping', 'starting', 'restarted', 'failed', 'removed')
 
-# The system's timers, and a transition that asks for more than startsecs.
-PROMPT = 0.005
 NONE_LOST = 1e-6
 
 LONGEST_STARTSECS = 5
@@ -213,8 +211,10 @@ class Witness:
         removed = self.supervisord.process_groups.get(self.group.config.name) is not self.group
         promise((Faults.BAD_GROUP in codes) == (removed and not shutdown), 'BAD_GROUP: %s', codes)
 
-    def sleeps(self) -> None:
-        """supervisord is about to sleep, so there must be nothing to do."""
+    def sleeps(self, slack: float = 0.0) -> None:
+        """supervisord is about to sleep, so there must be nothing to do; or it has slept, and there
+        was nothing to do until a moment ago, which is `slack` seconds.
+        """
         machine, info = self.machine, self.restart.info()
         if info['state'] == 'FINISHED' or self.removal_is_unnoticed():
             return
@@ -229,14 +229,15 @@ class Witness:
             if self.limit:
                 promise(self.unavailable(faults) >= self.limit, 'idle: there is room for one more')
             else:
-                begun = self.batches_begun(elapsed - NONE_LOST)
+                begun = self.batches_begun(elapsed - NONE_LOST - slack)
                 promise(info['waiting'] <= len(self.to_stop) - begun, 'idle: a batch is late')
         if not self.limit and self.restart.outcome is None:
-            promise(elapsed <= self.settings.timeout + NONE_LOST, 'P4: late, at %s', elapsed)
+            allowed = self.settings.timeout + NONE_LOST + slack
+            promise(elapsed <= allowed, 'P4: late, at %s', elapsed)
         for name in pending:
-            self.nothing_to_do_for(name, pending)
+            self.nothing_to_do_for(name, pending, slack)
 
-    def nothing_to_do_for(self, name: str, pending: List[str]) -> None:
+    def nothing_to_do_for(self, name: str, pending: List[str], slack: float) -> None:
         process, machine = self.processes[name], self.machine
         if (name in self.stopped or self.found[name][0] in DOWN_STATES
                 or self.found[name][0] == ProcessStates.STOPPING):
@@ -245,14 +246,20 @@ class Witness:
                 if self.found[name][0] == ProcessStates.STOPPING:
                     patience += 1.5 * SEEN_DOWN
                 down_since = self.down_since.setdefault(name, machine.now)
-                promise(machine.now - down_since <= patience, 'idle: %s could be spawned', name)
+                promise(machine.now - down_since <= patience + slack,
+                        'idle: %s could be spawned', name)
             if self.limit and self.restart.outcome is None and name in self.stopped:
-                promise(machine.now - self.stopped[name] <= self.settings.timeout + NONE_LOST,
+                allowed = self.settings.timeout + NONE_LOST + slack
+                promise(machine.now - self.stopped[name] <= allowed,
                         'P4: %s takes longer than its time', name)
-        late = (machine.time() - process.laststart - process.config.startsecs > PROMPT)
-        # Once it was up, it is looked at again when all the others are.
-        late = late and not self.clock_was_set and name not in self.been_up
-        if process.state == ProcessStates.STARTING and late:
-            others = [other for other in pending
-                      if self.processes[other].state != ProcessStates.STARTING]
-            promise(not self.limit and others, 'idle: %s is up', name)
+        # Staggered, only the last one to come up is waited for.
+        ones = [name] if self.limit else pending
+        promise(not all(self.is_late(one, slack) for one in ones), 'idle: %s is up', name)
+
+    def is_late(self, name: str, slack: float) -> bool:
+        """Whether it is up, unnoticed. Once it was up, it is looked at when all the others are."""
+        process = self.processes[name]
+        return (process.state == ProcessStates.STARTING and not self.clock_was_set
+                and name not in self.been_up
+                and self.machine.time() - process.laststart - process.config.startsecs
+                > PROMPT + slack)

@@ -25,6 +25,10 @@ class FakeClock:
     def time(self):
         return self.wall
 
+    def set(self, seconds):
+        """Set the system clock forward or, with a negative number, back."""
+        self.wall += seconds
+
     def forward(self, seconds):
         self.now += seconds
         self.wall += seconds
@@ -96,6 +100,8 @@ class FakeProcess:
 
     def transition(self):
         now = self.world.clock.time()
+        if self.state == ProcessStates.STARTING:  # _check_and_adjust_for_system_clock_rollback
+            self.laststart = min(self.laststart, now)
         if self.state == ProcessStates.STARTING and now - self.laststart > self.config.startsecs:
             self.change_state(ProcessStates.RUNNING)
         elif self.state == ProcessStates.STOPPING and now >= self.delay:

@@ -10,8 +10,8 @@ import pytest
 from supervisor import events
 from supervisor.poller import PollPoller, SelectPoller
 
-from supervisor_restarter.mainloop import MainLoop
-from tests.unit.fakes import FakeLogger
+from supervisor_restarter.mainloop import LONGEST_HOLD, MainLoop
+from tests.unit.fakes import FakeClock, FakeLogger
 
 
 class FakeRestarts:
@@ -167,6 +167,16 @@ def test_passes_that_are_due_follow_each_other_until_somebody_else_waits(mainloo
     options.poller.unregister_readable(other)
     os.close(other)
     os.close(theirs)
+
+
+def test_the_loop_is_not_held_for_long_though_nobody_waits(mainloop, options, monkeypatch):
+    clock = FakeClock()
+    monkeypatch.setattr('supervisor_restarter.mainloop.time', clock)
+    begin(mainloop, 1000, 0.0)
+    advance = mainloop.restarts.advance
+    mainloop.restarts.advance = lambda everything: (advance(everything), clock.forward(0.05))
+    turn_the_loop(options)
+    assert clock.now - 1000 == pytest.approx(LONGEST_HOLD, abs=0.051)
 
 
 def test_the_channel_that_waits_for_the_answer_is_polled_next(mainloop, options):

@@ -1,6 +1,7 @@
 """One restart, a pass at a time, with a fake clock and fake processes."""
 
 import pytest
+from supervisor import events
 from supervisor.states import ProcessStates, SupervisorStates
 
 from supervisor_restarter.faults import RPCError
@@ -184,9 +185,11 @@ def test_one_that_fails_narrows_the_window():
 def test_one_that_is_not_running_yet_counts_against_the_window():
     world = World(*'abc')
     world.add('d', ProcessStates.STARTING)
-    restart = begin(world, rolling(1))
+    restart = begin(world, rolling(1, delay=50.0))
     assert world.history == []
-    pass_time(world, restart, 1.01)
+    assert restart.due() == pytest.approx(1.0, abs=0.01)
+    world.clock.forward(restart.due())
+    restart.advance(everything=False)
     assert world.history == [('stop', 'd')]
 
 
@@ -216,6 +219,20 @@ def test_a_restarted_one_that_leaves_again_counts_and_is_a_fault():
     assert restart.outcome == [
         fault('d', 'START_FAILED: exited with status 3'),
         fault('', 'STOPPED_EARLY: 1 failed, 2 of 4 processes left as they were', 0x450)]
+
+
+def test_one_that_was_removed_or_left_unnoticed_after_it_was_up_is_no_success():
+    world = World(*'abc')
+    world['a'].config.startsecs = 3
+    restart = begin(world)
+    down(world, restart, 'a', 'b', 'c')
+    pass_time(world, restart, 1.01)
+    assert restart.info()['restarted'] == 2
+    del world.group.processes['b']
+    world['c'].die(exitstatus=3)
+    pass_time(world, restart, 2.0)
+    assert restart.outcome == [fault('c', 'START_FAILED: exited with status 3')]
+    assert restart.info()['removed'] == 1
 
 
 # Time, and other ends
@@ -363,6 +380,30 @@ def test_a_spawn_that_raises_does_not_keep_the_others_down(error, text, code):
     down(world, restart, 'a', 'b')
     pass_time(world, restart, 1.01)
     assert restart.outcome == [fault('a', text, code)]
+
+
+def test_a_process_whose_end_supervisor_cannot_take_in_does_not_keep_the_others_down():
+    world = World('a', 'b')
+    restart = begin(world)
+    ends = [lambda: world['a'].change_state(ProcessStates.UNKNOWN) or 1 / 0, world['b'].die]
+    world.supervisord.reap = lambda: ends.pop(0)() if ends else None
+    restart.advance()
+    assert world.history[2:] == [('spawn', 'b')]
+    pass_time(world, restart, 1.01)
+    assert restart.outcome == [fault('a', 'STOP_FAILED: its state became UNKNOWN', 0x431)]
+    assert 'ZeroDivisionError' in dict(world.logger.lines)['critical']
+
+
+def test_one_in_backoff_is_taken_out_of_it_before_it_is_spawned():
+    world = World()
+    world.add('a', ProcessStates.BACKOFF)
+    changes = []
+    events.subscribe(events.ProcessStateEvent, lambda event: changes.append(
+        (event.from_state, event.process.state)))
+    begin(world)
+    events.clear()
+    assert changes == [(ProcessStates.BACKOFF, ProcessStates.STOPPED),
+                       (ProcessStates.STOPPED, ProcessStates.STARTING)]
 
 
 def test_a_stop_signal_that_cannot_be_sent_is_a_fault():
@@ -542,17 +583,16 @@ def test_only_what_has_changed_is_looked_at_unless_the_delay_has_passed():
     assert world.history[3:] == [('spawn', 'b')]
 
 
+@pytest.mark.parametrize('delay', [0.2, 20.0])
 @pytest.mark.parametrize('jump', [-3600, 3600])
-def test_the_system_clock_may_be_set_without_an_early_timeout_or_a_hang(jump):
+def test_the_system_clock_may_be_set_without_an_early_timeout_or_a_hang(jump, delay):
     world = World('a')
-    restart = begin(world, Settings(timeout=30.0))
-    down(world, restart, 'a')
-    world.clock.wall += jump
-    world['a'].laststart += min(jump, 0)  # Supervisor corrects it
-    for _ in range(20):
+    restart = begin(world, Settings(timeout=30.0, delay=delay))
+    world['a'].die()
+    world['a'].spawn = lambda spawn=world['a'].spawn: (spawn(), world.clock.set(jump))
+    restart.advance()
+    while not restart.finished:
         pass_time(world, restart, max(0.001, restart.due()))
-        if restart.finished:
-            break
     assert restart.outcome is True
     assert world.clock.now < 1002
 
