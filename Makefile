@@ -1,4 +1,5 @@
-# make test        the tests, and the linter; TESTS=tests/unit for some
+# make test        the tests, and the linter; TESTS=tests/unit for some,
+#                  JOBS=0 for one at a time
 # make demo        a restart of twenty processes, side by side with supervisorctl's
 # make tox         the tests on every Python from 3.8 that is there, with old and new Supervisors;
 #                  TOX='-e py38-supervisor425' for some
@@ -15,6 +16,8 @@ PYTHON ?= python3
 SECONDS = 60
 SEED =
 TESTS = tests
+# The tests wait much more than they calculate.
+JOBS = 4
 TOX =
 
 VENV := .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -27,7 +30,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: test lint demo tox dist benchmark chaos clean
 
 test: $(VENV)/test lint
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(TESTS)
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

@@ -56,8 +56,8 @@ setup(
     install_requires=['supervisor>=4.2'],
     extras_require={
         # supervisor_twiddler imports pkg_resources, which newer ones warn about or no longer have.
-        'test': ['pytest', 'hypothesis', 'pyte', 'uvicorn', 'supervisor_twiddler',
-                 'setuptools<80'],
+        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'pyte', 'uvicorn',
+                 'supervisor_twiddler', 'setuptools<80'],
         'lint': ['ruff', 'check-manifest', 'twine', 'build', 'setuptools>=61', 'wheel'],
         'fleet': ['ansible-core'],
         'benchmark': ['matplotlib', 'circus', 'supervisor-wildcards', 'supervisor-serialrestart',
