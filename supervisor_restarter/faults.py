@@ -24,6 +24,9 @@ class Faults:
     CANCELLED = 0x451
 
 
+_KINDS = {bool: 'boolean', int: 'int', float: 'double', str: 'string', list: 'array',
+          dict: 'struct', type(None): 'nil'}
+
 _NAMES = {code: name for name, code in vars(Faults).items() if not name.startswith('_')}
 
 
@@ -69,3 +72,8 @@ def shown(value: str) -> str:
     """Return text that a caller sent in a form that fits a message, and any XML parser."""
     text = value if value.isprintable() else ascii(value)
     return text if len(text) <= 100 else text[:97] + '...'
+
+
+def kind(value: Any) -> str:
+    """Return what XML-RPC calls the type of a value."""
+    return _KINDS.get(type(value), type(value).__name__)

@@ -9,7 +9,7 @@ from supervisor.options import split_namespec
 from supervisor.states import SupervisorStates
 
 from supervisor_restarter import __version__, settings
-from supervisor_restarter.faults import Faults, RPCError, shown
+from supervisor_restarter.faults import Faults, RPCError, kind, shown
 from supervisor_restarter.mainloop import MainLoop
 from supervisor_restarter.restarts import Restarts
 
@@ -143,7 +143,7 @@ class RestarterNamespaceRPCInterface:
     def _group_name(self, name: Any) -> str:
         if not isinstance(name, str):
             raise RPCError(Faults.INCORRECT_PARAMETERS, 'name must be a string, the name of a '
-                           'process group, not %s' % type(name).__name__)
+                           'process group, not %s' % kind(name))
         group, process = split_namespec(name)
         if ':' in name and process is not None:
             raise RPCError(Faults.BAD_GROUP, '%s: names a process; a restart takes a group, such '

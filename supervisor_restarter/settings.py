@@ -3,7 +3,7 @@
 import math
 from typing import Any, Callable, Dict, NamedTuple, Tuple
 
-from supervisor_restarter.faults import shown
+from supervisor_restarter.faults import kind, shown
 
 
 class Limit(NamedTuple):
@@ -63,7 +63,7 @@ def from_call(settings: Settings, options: Dict[str, Any]) -> Tuple[Settings, bo
     Raises BadOption for an unknown option, a value that cannot be, or two that exclude each other.
     """
     if not isinstance(options, dict):
-        raise BadOption('options must be a struct, not %s' % type(options).__name__)
+        raise BadOption('options must be a struct, not %s' % kind(options))
     values = {}
     for name, value in sorted(options.items()):
         if name not in _CALL_OPTIONS:
@@ -82,13 +82,15 @@ def _parse(name: str, value: Any) -> Any:
     try:
         return parse(value)
     except (ValueError, OverflowError):
-        given = shown(repr(value) if isinstance(value, (str, int, float)) else type(value).__name__)
+        given = shown(repr(value) if isinstance(value, (str, int, float)) else kind(value))
         raise BadOption('%s = %s: must be %s' % (name, given, allowed)) from None
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError
+    if isinstance(value, str) and ('_' in value or not value.isascii()):
+        raise ValueError  # 1_000, and digits that most readers cannot tell
     number = float(value)
     if not math.isfinite(number):
         raise ValueError

@@ -107,8 +107,8 @@ def test_the_docstring_is_the_signature(interface, method, signature):
     ('restartProcessGroup', ('web', {'x': 1}), 'restartProcessGroup: unknown option x; the options '
      'are delay, max_unavailable, stagger_factor, timeout, wait'),
     ('getRestartInfo', (), "getRestartInfo: missing a required argument: 'name'"),
-    ('getRestartInfo', ([],), 'name must be a string, the name of a process group, not list'),
-    ('cancelRestart', ({},), 'name must be a string, the name of a process group, not dict'),
+    ('getRestartInfo', ([],), 'name must be a string, the name of a process group, not array'),
+    ('cancelRestart', ({},), 'name must be a string, the name of a process group, not struct'),
     ('getAPIVersion', (1,), 'getAPIVersion: too many positional arguments'),
 ])
 def test_a_wrong_argument_is_named(interface, method, arguments, text):

@@ -1,6 +1,11 @@
 """The options, from the configuration and from a call."""
 
+import math
+import re
+
+import hypothesis.strategies as st
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from supervisor_restarter.settings import BadOption, Limit, Settings, from_call, from_config
 
@@ -17,7 +22,8 @@ GOOD = [
 
 BAD = [
     *((name, value, SECONDS) for name in ('delay', 'timeout')
-      for value in ('', 'soon', '0', '-1', 'nan', 'inf', '-inf', '1e999', '1s', '25%')),
+      for value in ('', 'soon', '0', '-1', 'nan', 'inf', '-inf', '1e999', '1s', '25%', '1_0',
+                    '\u0661')),
     *(('stagger_factor', value, BATCHES) for value in ('', 'many', '0', '-1', '1.5', 'nan', 'inf')),
     *(('max_unavailable', value, LIMIT)
       for value in ('', 'some', '-1', '1.5', '-1%', '101%', '%', 'nan%', 'inf', 'inf%', '25%%')),
@@ -73,6 +79,20 @@ def test_a_value_of_a_call_that_cannot_be_says_the_same(name, value, allowed):
     assert len(str(why.value)) < 250
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from(['delay', 'timeout', 'stagger_factor', 'max_unavailable']),
+                       st.one_of(st.text(), st.text('0123456789-+.eE_%', max_size=6))))
+def test_any_text_in_the_configuration_is_a_value_that_can_be_or_one_sentence(options):
+    try:
+        made = from_config(options, lambda sentence: None)
+    except BadOption as why:
+        assert re.fullmatch('[ -~]+ = .{1,100}: must be [ -~]+', str(why))
+    else:
+        assert all(0 < seconds < math.inf for seconds in (made.delay, made.timeout))
+        assert made.stagger_factor >= 1
+        assert 0 <= made.max_unavailable.of(10) <= 10 or not made.max_unavailable.percentage
+
+
 def test_an_unknown_option_of_the_configuration_is_a_warning_that_names_it():
     said = []
     assert from_config({'dealy': '1', 'timeout': '9'}, said.append) == Settings(timeout=9.0)
@@ -86,9 +106,9 @@ def test_an_unknown_option_of_the_configuration_is_a_warning_that_names_it():
     ({'x' * 5000: 1}, 'unknown option ' + 'x' * 97 + '...; the options are '),
     ({'stagger_factor': 2, 'max_unavailable': 1}, 'stagger_factor and max_unavailable exclude each '
      'other: a restart is either staggered or rolling'),
-    ([], 'options must be a struct, not list'),
-    ('timeout', 'options must be a struct, not str'),
-    (None, 'options must be a struct, not NoneType'),
+    ([], 'options must be a struct, not array'),
+    ('timeout', 'options must be a struct, not string'),
+    (None, 'options must be a struct, not nil'),
 ])
 def test_wrong_options_of_a_call_are_named(options, sentence):
     with pytest.raises(BadOption) as why:
