@@ -219,21 +219,29 @@ class Daemon:
         return {name: info['statename'] for name, info in self.processes(group).items()}
 
     def wait_running(self, group: str, seconds: float = 20.0) -> Dict[str, int]:
-        """Wait until all of a group are RUNNING, their programs too; return their process ids."""
+        """Wait until all of a group are RUNNING, their traps set; return their process ids."""
         def up() -> bool:
             return (set(self.states(group).values()) == {'RUNNING'}
-                    and all(self._executed(pid) for pid in self.pids(group).values()))
+                    and all(self._is_itself(pid) for pid in self.pids(group).values()))
         wait_until(up, '%s is RUNNING' % group, seconds)
         return self.pids(group)
 
-    def _executed(self, pid: int) -> bool:
+    def _is_itself(self, pid: int) -> bool:
         # With startsecs = 0 supervisord says RUNNING at the fork, and a stop signal that comes
-        # before the exec of a process that supervisord itself has started is lost.
+        # before the exec of a process that supervisord itself has started is lost. One that comes
+        # before a shell has set its trap ends it at once.
+        process = Path('/proc/%d' % pid)
         try:
-            return (Path('/proc/%d/cmdline' % pid).read_bytes()
-                    != Path('/proc/%d/cmdline' % self.pid).read_bytes())
+            command = (process / 'cmdline').read_bytes()
+            if command == Path('/proc/%d/cmdline' % self.pid).read_bytes():
+                return False
+            status = (process / 'status').read_text()
         except (FileNotFoundError, ProcessLookupError):  # gone again
             return True
+        handled = [int(line.split()[1], 16) for line in status.splitlines()
+                   if line.startswith(('SigIgn:', 'SigCgt:'))]
+        return b'trap ' not in command or any(
+            mask >> (signal.SIGTERM - 1) & 1 for mask in handled)
 
     def wait_state(self, group: str, name: str, *states: str, seconds: float = 20.0) -> None:
         """Wait until one process is in one of the states."""

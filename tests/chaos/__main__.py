@@ -11,6 +11,7 @@ memory have to be where they were.
 import argparse
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -99,6 +100,16 @@ def restart_all(daemon: Daemon) -> None:
         daemon.rpc.restarter.restartProcessGroup(name, {'timeout': 60})
 
 
+def ends(log: str) -> Counter:
+    """Count the ends of restarts and the faults in supervisord's log."""
+    counts: Counter = Counter()
+    for restarted, total in re.findall(r'restarter: \w+: restarted (\d+) of (\d+) processes', log):
+        counts['restarts, of all their processes' if restarted == total
+               else 'restarts, not of all their processes'] += 1
+    counts.update(re.findall(r'restarter: \w+: (?:\w+: )?([A-Z_]+): ', log))
+    return counts
+
+
 def run(seconds: float, seed: int) -> int:
     """Run for a number of seconds, print what happened, and return the exit status."""
     print('seed %d, %g seconds' % (seed, seconds), flush=True)
@@ -127,7 +138,11 @@ def run(seconds: float, seed: int) -> int:
             failures.append('memory has grown by %d bytes' % (daemon.memory() - memory))
         if 'Traceback' in daemon.log():
             failures.append('a traceback is in the log')
+        print('what was asked, and refused:')
         for what, times in sorted(chaos.done.items()):
+            print('%6d  %s' % (times, what))
+        print('how the restarts and their processes ended:')
+        for what, times in sorted(ends(daemon.log()).items()):
             print('%6d  %s' % (times, what))
         print('slowest answer of getState: %.3f s' % chaos.slowest)
     for failure in failures:

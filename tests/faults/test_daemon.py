@@ -78,7 +78,6 @@ supervisor.rpcinterface_factory = supervisor_twiddler.rpcinterface:make_twiddler
 
 
 def test_a_removed_process_is_not_spawned_and_an_added_one_is_left_alone():
-    pytest.importorskip('supervisor_twiddler')
     options = {'stagger_factor': 3, 'delay': 1, 'timeout': 30}
     with Daemon(group('web', 3), options, extra=TWIDDLER) as daemon:
         before = daemon.wait_running('web')

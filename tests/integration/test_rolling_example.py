@@ -8,8 +8,6 @@ from tests.daemon import wait_until
 from tests.load import fetch
 from tests.rolling_example import BROKEN, EXAMPLE, GROUP, RollingExample
 
-pytest.importorskip('uvicorn')
-
 pytestmark = pytest.mark.slow
 
 ENOUGH = 5000  # requests; of so many, one may fail

@@ -6,11 +6,11 @@ import select
 import signal
 import time
 
+import pyte
 import pytest
 
 from tests.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
 
-pyte = pytest.importorskip('pyte')
 SCRIPT = str(SCRIPTS / 'supervisorctl_restart_group')
 
 
