@@ -52,7 +52,7 @@ def connect(url: str, username: Optional[str] = None,
             password: Optional[str] = None) -> xmlrpc.client.ServerProxy:
     """Return a proxy for the supervisord at `url` (`unix://…` or `http://…`)."""
     transport = SupervisorTransport(username, password, url)
-    return xmlrpc.client.ServerProxy('http://127.0.0.1', transport=transport)
+    return xmlrpc.client.ServerProxy('http://127.0.0.1', transport=transport, allow_none=True)
 
 
 def free_port() -> int:

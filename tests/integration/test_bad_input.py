@@ -19,7 +19,7 @@ TEXT = st.one_of(
     st.sampled_from(['', ':', '*', 'web:web_000', 'web:*:*', 'web ', 'WEB', 'wéb', '/', 'nope:*',
                      'x' * 100000]))
 PLAIN = st.one_of(
-    st.integers(-2 ** 31, 2 ** 31 - 1), st.booleans(), st.floats(allow_nan=True), TEXT,
+    st.integers(-2 ** 31, 2 ** 31 - 1), st.booleans(), st.floats(allow_nan=True), st.none(), TEXT,
     # supervisord makes text of these, with characters that XML cannot carry, before a method sees
     # them, and refuses what is no UTF-8 by itself.
     st.text(st.characters(blacklist_categories=['Cs']), max_size=20).map(
