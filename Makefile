@@ -5,7 +5,7 @@
 #                  TOX='-e py38-supervisor425' for some
 # make lint        the linter alone
 # make dist        sdist and wheel, in dist/
-# make benchmark   the comparison with what else there is
+# make benchmark   the comparison with what else there is, and its pictures
 # make chaos       random faults against a real supervisord; SECONDS=60 SEED=any
 #                  (give SECONDS after `make`: as a variable before it, bash counts with it)
 # make clean       remove what the others made
@@ -50,6 +50,7 @@ dist: $(VENV)/test
 
 benchmark: $(VENV)-benchmark/ready
 	$(VENV)-benchmark/bin/python -m benchmarks
+	$(VENV)-benchmark/bin/python -m benchmarks.pictures
 
 chaos: $(VENV)/test
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
