@@ -137,6 +137,8 @@ FAULTS: Dict[str, Fault] = {
         'children keep the output open after their process', OPEN),
     'release-exits': Fault(
         'the new release exits at once', PROGRAM, 1, prepare=release_that_exits),
+    'thousand': Fault('none, with 1,000 processes', processes=1000, options={'timeout': 100},
+                      patience=100),
 }
 
 
