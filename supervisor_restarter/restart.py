@@ -15,7 +15,7 @@ from supervisor_restarter.pacing import pacing_for
 from supervisor_restarter.settings import Settings
 
 # How long the work of one pass may hold supervisord's main loop, in seconds.
-SLICE = 0.025
+SLICE = 0.04
 
 
 class GroupRestart:
