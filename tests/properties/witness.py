@@ -235,9 +235,12 @@ class Witness:
             allowed = self.settings.timeout + NONE_LOST + slack
             promise(elapsed <= allowed, 'P4: late, at %s', elapsed)
         for name in pending:
-            self.nothing_to_do_for(name, pending, slack)
+            self.nothing_to_do_for(name, slack)
+        late = [name for name in pending if self.is_late(name, slack)]
+        # Staggered, only the last one to come up is waited for.
+        promise(not late or not self.limit and late != pending, 'idle: up are %s', late)
 
-    def nothing_to_do_for(self, name: str, pending: List[str], slack: float) -> None:
+    def nothing_to_do_for(self, name: str, slack: float) -> None:
         process, machine = self.processes[name], self.machine
         if (name in self.stopped or self.found[name][0] in DOWN_STATES
                 or self.found[name][0] == ProcessStates.STOPPING):
@@ -252,9 +255,6 @@ class Witness:
                 allowed = self.settings.timeout + NONE_LOST + slack
                 promise(machine.now - self.stopped[name] <= allowed,
                         'P4: %s takes longer than its time', name)
-        # Staggered, only the last one to come up is waited for.
-        ones = [name] if self.limit else pending
-        promise(not all(self.is_late(one, slack) for one in ones), 'idle: %s is up', name)
 
     def is_late(self, name: str, slack: float) -> bool:
         """Whether it is up, unnoticed. Once it was up, it is looked at when all the others are."""
