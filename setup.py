@@ -50,7 +50,8 @@ setup(
     ],
     # supervisor.plugins is where the plugin was until 1.1.0. It has no __init__.py, and neither has
     # its parent here, so that the installed Supervisor's own package stays the only owner.
-    packages=['supervisor_restarter', 'supervisor.plugins'],
+    packages=['supervisor_restarter', 'supervisor_restarter.commands',
+              'supervisor_restarter.daemon', 'supervisor_restarter.restart', 'supervisor.plugins'],
     package_dir={'supervisor.plugins': 'supervisor_restarter/legacy'},
     python_requires='>=3.8',
     install_requires=['supervisor>=4.2'],

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List
 
 from benchmarks.contenders import cpu_seconds
 from benchmarks.results import RESULTS, write
-from supervisor_restarter.fork import signals_kept
+from supervisor_restarter.daemon.child import signals_kept
 from tests.daemon import MANNERS, PLUGIN, Daemon, group, wait_until
 
 SIZE = 10

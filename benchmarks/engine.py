@@ -10,8 +10,8 @@ from typing import Any, Dict, List, Tuple
 from supervisor.states import ProcessStates, SupervisorStates
 
 from benchmarks.results import write
-from supervisor_restarter.restart import GroupRestart
-from supervisor_restarter.settings import Limit, Settings
+from supervisor_restarter.restart.group_restart import GroupRestart
+from supervisor_restarter.restart.settings import Limit, Settings
 
 SIZES = (100, 1000, 10000, 100000)
 LASTS = 1.0  # simulated seconds over which the processes end, where not together

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from supervisor.supervisorctl import ControllerPluginBase, LSBInitExitStatuses
 
-from supervisor_restarter.client import (
+from supervisor_restarter.commands.client import (
     CALL_OPTIONS,
     NO_ANSWER,
     NO_CONNECTION,

@@ -8,10 +8,11 @@ from supervisor.http import NOT_DONE_YET
 from supervisor.options import split_namespec
 from supervisor.states import SupervisorStates
 
-from supervisor_restarter import __version__, settings
-from supervisor_restarter.faults import Faults, RPCError, kind, shown
-from supervisor_restarter.mainloop import MainLoop
-from supervisor_restarter.restarts import Restarts
+from supervisor_restarter import __version__
+from supervisor_restarter.daemon.mainloop import MainLoop
+from supervisor_restarter.restart import settings
+from supervisor_restarter.restart.faults import Faults, RPCError, kind, shown
+from supervisor_restarter.restart.restarts import Restarts
 
 API_VERSION = '3.1'
 

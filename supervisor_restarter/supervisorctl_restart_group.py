@@ -32,7 +32,7 @@ from typing import Any, Dict, List, Optional
 
 from supervisor.options import ClientOptions
 
-from supervisor_restarter.client import (
+from supervisor_restarter.commands.client import (
     CALL_OPTIONS,
     NO_ANSWER,
     NO_CONNECTION,
@@ -42,7 +42,7 @@ from supervisor_restarter.client import (
     explain,
     restart,
 )
-from supervisor_restarter.progress import progress
+from supervisor_restarter.commands.progress import progress
 
 RESTARTED = 0
 DISCONNECTED = 1

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from supervisor_restarter.faults import Faults
+from supervisor_restarter.restart.faults import Faults
 from tests.daemon import MANNERS, Daemon, group, wait_until
 from tests.faults.tools import (
     NOTES,

@@ -6,7 +6,7 @@ import xmlrpc.client
 
 import pytest
 
-from supervisor_restarter.faults import Faults
+from supervisor_restarter.restart.faults import Faults
 from tests.daemon import MANNERS, Daemon, group, wait_until
 from tests.faults.tools import Call, all_new, info, wait_phase
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor_restarter.faults import Faults
-from supervisor_restarter.settings import Settings
+from supervisor_restarter.restart.faults import Faults
+from supervisor_restarter.restart.settings import Settings
 from tests.daemon import SCRIPTS, Daemon, group
 
 README = (Path(__file__).parents[2] / 'README.md').read_text(encoding='utf-8')

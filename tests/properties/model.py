@@ -324,9 +324,10 @@ def the_time_of(machine: Machine) -> Iterator[None]:
     """Inside of this, the time and the signals are those of the machine."""
     with contextlib.ExitStack() as stack:
         for where in ('supervisor.process.time', 'supervisor.supervisord.time',
-                      'supervisor_restarter.mainloop.time'):
+                      'supervisor_restarter.daemon.mainloop.time'):
             stack.enter_context(mock.patch(where, machine))
-        stack.enter_context(mock.patch('supervisor_restarter.mainloop.signal', machine.signals))
+        stack.enter_context(
+            mock.patch('supervisor_restarter.daemon.mainloop.signal', machine.signals))
         events.clear()
         try:
             yield

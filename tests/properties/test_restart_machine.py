@@ -15,10 +15,10 @@ from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
 from supervisor.states import STOPPED_STATES, ProcessStates, SupervisorStates
 from supervisor.xmlrpc import RPCError as SupervisorsError
 
-from supervisor_restarter.faults import Faults, RPCError
-from supervisor_restarter.mainloop import MainLoop
-from supervisor_restarter.restarts import Restarts
-from supervisor_restarter.settings import Limit, Settings
+from supervisor_restarter.daemon.mainloop import MainLoop
+from supervisor_restarter.restart.faults import Faults, RPCError
+from supervisor_restarter.restart.restarts import Restarts
+from supervisor_restarter.restart.settings import Limit, Settings
 from tests.properties.model import (
     AUTORESTART,
     NEVER,

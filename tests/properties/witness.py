@@ -6,10 +6,10 @@ from typing import Any, Dict, List, Set
 from supervisor.process import ProcessGroup
 from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDescription
 
-from supervisor_restarter.faults import Faults, RPCError
-from supervisor_restarter.member import DOWN_STATES, SEEN_DOWN
-from supervisor_restarter.restart import GroupRestart
-from supervisor_restarter.settings import Settings
+from supervisor_restarter.restart.faults import Faults, RPCError
+from supervisor_restarter.restart.group_restart import GroupRestart
+from supervisor_restarter.restart.settings import Settings
+from supervisor_restarter.restart.slot import DOWN_STATES, SEEN_DOWN
 from tests.properties.model import NEVER, PROMPT, Machine, Recorded
 
 PHASES = ('waiting', 'stopping', 'starting', 'restarted', 'failed', 'removed')

@@ -10,7 +10,7 @@ import pytest
 from supervisor import events
 from supervisor.poller import PollPoller, SelectPoller
 
-from supervisor_restarter.mainloop import LONGEST_HOLD, MainLoop
+from supervisor_restarter.daemon.mainloop import LONGEST_HOLD, MainLoop
 from tests.unit.fakes import FakeClock, FakeLogger
 
 
@@ -171,7 +171,7 @@ def test_passes_that_are_due_follow_each_other_until_somebody_else_waits(mainloo
 
 def test_the_loop_is_not_held_for_long_though_nobody_waits(mainloop, options, monkeypatch):
     clock = FakeClock()
-    monkeypatch.setattr('supervisor_restarter.mainloop.time', clock)
+    monkeypatch.setattr('supervisor_restarter.daemon.mainloop.time', clock)
     begin(mainloop, 1000, 0.0)
     advance = mainloop.restarts.advance
     mainloop.restarts.advance = lambda everything: (advance(everything), clock.forward(0.05))

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from supervisor_restarter import progress
+from supervisor_restarter.commands import progress
 
 
 def info(**changes):

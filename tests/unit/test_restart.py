@@ -4,9 +4,9 @@ import pytest
 from supervisor import events
 from supervisor.states import ProcessStates, SupervisorStates
 
-from supervisor_restarter.faults import RPCError
-from supervisor_restarter.restart import SLICE, GroupRestart
-from supervisor_restarter.settings import Limit, Settings
+from supervisor_restarter.restart.faults import RPCError
+from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
+from supervisor_restarter.restart.settings import Limit, Settings
 from tests.unit.fakes import World
 
 LATE = Settings(timeout=100.0)

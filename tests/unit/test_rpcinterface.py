@@ -15,8 +15,8 @@ from supervisor.tests.base import (
 
 import supervisor_restarter
 import supervisor_restarter.rpcinterface
-from supervisor_restarter.faults import Faults
-from supervisor_restarter.settings import BadOption
+from supervisor_restarter.restart.faults import Faults
+from supervisor_restarter.restart.settings import BadOption
 
 METHODS = {'getAPIVersion', 'getPluginVersion', 'restartProcessGroup', 'getRestartInfo',
            'cancelRestart'}

@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from supervisor_restarter.settings import BadOption, Limit, Settings, from_call, from_config
+from supervisor_restarter.restart.settings import BadOption, Limit, Settings, from_call, from_config
 
 SECONDS = 'must be a number of seconds greater than 0'
 BATCHES = 'must be a whole number, 1 or greater'

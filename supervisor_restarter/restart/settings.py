@@ -3,7 +3,7 @@
 import math
 from typing import Any, Callable, Dict, NamedTuple, Tuple
 
-from supervisor_restarter.faults import kind, shown
+from supervisor_restarter.restart.faults import kind, shown
 
 
 class Limit(NamedTuple):

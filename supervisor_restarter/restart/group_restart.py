@@ -7,12 +7,12 @@ from typing import Any, Callable, Dict, List, Optional, Union
 
 from supervisor.states import ProcessStates, SupervisorStates
 
-from supervisor_restarter.agenda import Agenda
-from supervisor_restarter.faults import Fault, Faults, RPCError
-from supervisor_restarter.fork import signals_kept
-from supervisor_restarter.member import PENDING, PHASES, Member, Phase
-from supervisor_restarter.pacing import pacing_for
-from supervisor_restarter.settings import Settings
+from supervisor_restarter.daemon.child import signals_kept
+from supervisor_restarter.restart.agenda import Agenda
+from supervisor_restarter.restart.faults import Fault, Faults, RPCError
+from supervisor_restarter.restart.pacing import pacing_for
+from supervisor_restarter.restart.settings import Settings
+from supervisor_restarter.restart.slot import PENDING, PHASES, Phase, Slot
 
 # How long the work of one pass may hold supervisord's main loop, in seconds.
 SLICE = 0.04
@@ -39,28 +39,28 @@ class GroupRestart:
         self.name: str = group.config.name
         self.settings = settings
         self.clock = clock
-        self.members = {name: Member(name, process) for name, process in group.processes.items()}
+        self.slots = {name: Slot(name, process) for name, process in group.processes.items()}
         self.faults: List[Fault] = []
         self.outcome: Union[None, bool, List[Dict[str, Any]], RPCError] = None
-        self._pacing = pacing_for(settings, len(self.members))
+        self._pacing = pacing_for(settings, len(self.slots))
         self._ending: Optional[Fault] = None  # why nothing more is stopped: the restart settles
         self._began = self._moved = clock.monotonic()
         self._ended: Optional[float] = None
         # The next one to go down stands last.
-        self._waiting = sorted(m for m in self.members.values() if not m.needs_no_stop)
+        self._waiting = sorted(m for m in self.slots.values() if not m.needs_no_stop)
         self._to_stop = len(self._waiting)
         self._unready = {m.name for m in self._waiting if m.state != ProcessStates.RUNNING}
-        self._active: Dict[str, Member] = {}  # stopping and starting; the oldest turn stands first
-        self._down: Dict[str, Member] = {}  # those of them that can be spawned
+        self._active: Dict[str, Slot] = {}  # stopping and starting; the oldest turn stands first
+        self._down: Dict[str, Slot] = {}  # those of them that can be spawned
         self._agenda = Agenda(settings.delay)
         # Processes that are all down give their shared socket back, and connections are refused
         # (supervisor/socket_manager.py: ReferenceCounter); so it is held until they are up.
         manager = getattr(group, 'socket_manager', None)
         self._socket = manager.get_socket() if manager and manager.is_prepared() else None
-        self._log('info', 'restarting %d processes, %s' % (len(self.members), self._pacing))
-        for member in self.members.values():
-            if member.needs_no_stop:
-                self._move(member, Phase.STOPPING)
+        self._log('info', 'restarting %d processes, %s' % (len(self.slots), self._pacing))
+        for slot in self.slots.values():
+            if slot.needs_no_stop:
+                self._move(slot, Phase.STOPPING)
 
     # what others ask
 
@@ -91,7 +91,7 @@ class GroupRestart:
         state = 'FINISHED' if self.finished else 'SETTLING' if self._ending else 'RESTARTING'
         phases = self._count()
         return dict({phase: phases[phase] for phase in PHASES}, group=self.name, state=state,
-                    total=len(self.members), elapsed=until - self._began, faults=self._structs())
+                    total=len(self.slots), elapsed=until - self._began, faults=self._structs())
 
     # what others tell
 
@@ -101,7 +101,7 @@ class GroupRestart:
         `running`: it has come up.
         """
         # Where nothing waits for one to come up, a pass for each of many would be work for nothing.
-        if name in self.members and (self._pacing.one_up_lets_one_down or not running):
+        if name in self.slots and (self._pacing.one_up_lets_one_down or not running):
             self._agenda.changed(name)
 
     def cancel(self) -> None:
@@ -153,61 +153,61 @@ class GroupRestart:
         names, everything = self._agenda.take(self.clock.monotonic(), everything,
                                               busy=bool(self._down))
         if everything:
-            members = [m for m in self.members.values() if m.phase in PENDING or m.name in names]
+            slots = [m for m in self.slots.values() if m.phase in PENDING or m.name in names]
         else:
-            members = [self.members[name] for name in sorted(names)]
-        for member in members:
-            self._guard(self._look_at, member)
+            slots = [self.slots[name] for name in sorted(names)]
+        for slot in slots:
+            self._guard(self._look_at, slot)
 
-    def _look_at(self, member: Member) -> None:
-        if member.phase in (Phase.FAILED, Phase.REMOVED):
+    def _look_at(self, slot: Slot) -> None:
+        if slot.phase in (Phase.FAILED, Phase.REMOVED):
             return
-        if self.group.processes.get(member.name) is not member.process:
-            self._move(member, Phase.REMOVED)
+        if self.group.processes.get(slot.name) is not slot.process:
+            self._move(slot, Phase.REMOVED)
             return
-        if member.state in (ProcessStates.STARTING, ProcessStates.STOPPING):
-            member.process.transition()
-        phase, code, explanation = member.standing(self.clock.time())
+        if slot.state in (ProcessStates.STARTING, ProcessStates.STOPPING):
+            slot.process.transition()
+        phase, code, explanation = slot.standing(self.clock.time())
         if code is not None:
-            self._fail(member, code, explanation)
-        elif phase != member.phase:
-            self._move(member, phase)
-        if member.state == ProcessStates.RUNNING:
-            self._unready.discard(member.name)
-        if member.phase == Phase.STOPPING and member.may_be_spawned(self.clock.time()):
-            self._down[member.name] = member
-        elif member.name in self._active or member.name in self._unready:
-            self._expect(member)
+            self._fail(slot, code, explanation)
+        elif phase != slot.phase:
+            self._move(slot, phase)
+        if slot.state == ProcessStates.RUNNING:
+            self._unready.discard(slot.name)
+        if slot.phase == Phase.STOPPING and slot.may_be_spawned(self.clock.time()):
+            self._down[slot.name] = slot
+        elif slot.name in self._active or slot.name in self._unready:
+            self._expect(slot)
 
     def _spawn(self, until: float) -> None:
         if not self._down:
             return
         with signals_kept():
-            for member in sorted(self._down.values()):
+            for slot in sorted(self._down.values()):
                 began = self.clock.monotonic()
-                self._guard(self._spawn_one, member)
+                self._guard(self._spawn_one, slot)
                 now = self.clock.monotonic()
                 if now + (now - began) > until:  # no time for another one
                     break
 
-    def _spawn_one(self, member: Member) -> None:
+    def _spawn_one(self, slot: Slot) -> None:
         # Since the last look, in an earlier slice, somebody may have started or removed it.
-        self._look_at(member)
-        if self._down.pop(member.name, None) is None:
+        self._look_at(slot)
+        if self._down.pop(slot.name, None) is None:
             return
-        process = member.process
-        if member.state == ProcessStates.BACKOFF:
+        process = slot.process
+        if slot.state == ProcessStates.BACKOFF:
             process.stop()
         try:
             process.spawn()
         except OSError as why:  # supervisor/process.py: FastCGISubprocess.before_spawn
-            self._fail(member, Faults.SPAWN_ERROR, str(why))
+            self._fail(slot, Faults.SPAWN_ERROR, str(why))
             return
         if process.spawnerr:
-            self._fail(member, Faults.SPAWN_ERROR, process.spawnerr)
+            self._fail(slot, Faults.SPAWN_ERROR, process.spawnerr)
             return
-        self._move(member, Phase.STARTING)
-        self._look_at(member)
+        self._move(slot, Phase.STARTING)
+        self._look_at(slot)
 
     def _take_down(self, until: float) -> None:
         self._drop_settled()
@@ -217,17 +217,17 @@ class GroupRestart:
             if self.clock.monotonic() >= until:
                 break
 
-    def _stop_one(self, member: Member) -> None:
-        self._look_at(member)
-        if member.phase != Phase.WAITING:
+    def _stop_one(self, slot: Slot) -> None:
+        self._look_at(slot)
+        if slot.phase != Phase.WAITING:
             return
-        message = member.process.stop()
-        self._move(member, Phase.STOPPING)
+        message = slot.process.stop()
+        self._move(slot, Phase.STOPPING)
         if message is not None:
             # The message ends with the traceback's last line (supervisor/process.py: kill).
-            self._fail(member, Faults.STOP_FAILED, message.strip().splitlines()[-1])
+            self._fail(slot, Faults.STOP_FAILED, message.strip().splitlines()[-1])
         else:
-            self._look_at(member)
+            self._look_at(slot)
 
     def _drop_settled(self) -> None:
         while self._waiting and self._waiting[-1].phase != Phase.WAITING:
@@ -244,43 +244,43 @@ class GroupRestart:
     def _conclude(self) -> None:
         if self._waiting and not self._ending and self._pacing.used_up(len(self.faults)):
             self._settle(Faults.STOPPED_EARLY, '%d failed, %d of %d processes left as they were' % (
-                len(self.faults), self._count()[Phase.WAITING], len(self.members)))
+                len(self.faults), self._count()[Phase.WAITING], len(self.slots)))
         if self._active or (self._waiting and not self._ending):
             return
-        for member in self.members.values():
-            if member.phase == Phase.RESTARTED:
-                self._guard(self._look_at, member)
+        for slot in self.slots.values():
+            if slot.phase == Phase.RESTARTED:
+                self._guard(self._look_at, slot)
         if not self._active:
             self._end()
 
     # what moves a restart on
 
-    def _move(self, member: Member, phase: str) -> None:
+    def _move(self, slot: Slot, phase: str) -> None:
         self._moved = self.clock.monotonic()
-        self._unready.discard(member.name)
-        self._down.pop(member.name, None)
-        self._agenda.forget(member.name)
-        member.phase = phase
+        self._unready.discard(slot.name)
+        self._down.pop(slot.name, None)
+        self._agenda.forget(slot.name)
+        slot.phase = phase
         if phase not in (Phase.STOPPING, Phase.STARTING):
-            self._active.pop(member.name, None)
-        elif member.name not in self._active:
-            member.began = self._moved
-            self._active[member.name] = member
+            self._active.pop(slot.name, None)
+        elif slot.name not in self._active:
+            slot.began = self._moved
+            self._active[slot.name] = slot
 
-    def _expect(self, member: Member) -> None:
+    def _expect(self, slot: Slot) -> None:
         # supervisor/process.py: transition asks for more than startsecs, hence the millisecond.
         when = (self.clock.monotonic() + 0.001
-                + max(0.0, member.seconds_to_change(self.clock.time())))
-        if member.phase == Phase.STARTING and not self._pacing.one_up_lets_one_down:
+                + max(0.0, slot.seconds_to_change(self.clock.time())))
+        if slot.phase == Phase.STARTING and not self._pacing.one_up_lets_one_down:
             self._agenda.expect_last(when)
         else:
-            self._agenda.expect(member.name, when)
+            self._agenda.expect(slot.name, when)
 
-    def _fail(self, member: Member, code: int, explanation: str) -> None:
-        fault = Fault(code, explanation, self.name, member.name)
+    def _fail(self, slot: Slot, code: int, explanation: str) -> None:
+        fault = Fault(code, explanation, self.name, slot.name)
         self.faults.append(fault)
-        self._move(member, Phase.FAILED)
-        self._log('warn', '%s: %s' % (member.name, fault.text))
+        self._move(slot, Phase.FAILED)
+        self._log('warn', '%s: %s' % (slot.name, fault.text))
 
     def _settle(self, code: int, explanation: str) -> None:
         self._ending = Fault(code, explanation, self.name)
@@ -294,7 +294,7 @@ class GroupRestart:
         self._ended = self.clock.monotonic()
         self._socket = None
         self._log('info', 'restarted %d of %d processes in %.3f seconds' % (
-            self._count()[Phase.RESTARTED], len(self.members), self._ended - self._began))
+            self._count()[Phase.RESTARTED], len(self.slots), self._ended - self._began))
 
     def _answer(self) -> None:
         if self.outcome is None:
@@ -303,14 +303,14 @@ class GroupRestart:
             else:
                 self.outcome = self._structs() or True
 
-    def _guard(self, action: Callable[[Member], None], member: Member) -> None:
+    def _guard(self, action: Callable[[Slot], None], slot: Slot) -> None:
         # What goes wrong with one process, whatever it is, must not keep the others down.
         try:
-            action(member)
+            action(slot)
         except Exception as why:
-            self._log('critical', '%s: %s' % (member.name, traceback.format_exc()))
-            if member.phase != Phase.FAILED:
-                self._fail(member, Faults.FAILED, '%s: %s' % (type(why).__name__, why))
+            self._log('critical', '%s: %s' % (slot.name, traceback.format_exc()))
+            if slot.phase != Phase.FAILED:
+                self._fail(slot, Faults.FAILED, '%s: %s' % (type(why).__name__, why))
 
     # what can be derived
 
@@ -330,13 +330,13 @@ class GroupRestart:
         return began + self.settings.timeout
 
     def _count(self) -> Counter:
-        return Counter(member.phase for member in self.members.values())
+        return Counter(slot.phase for slot in self.slots.values())
 
     def _pending(self) -> str:
         phases = self._count()
         pending = ['%d %s' % (phases[phase], phase) for phase in PENDING if phases[phase]]
         return '%d of %d processes pending (%s)' % (
-            sum(phases[phase] for phase in PENDING), len(self.members), ', '.join(pending))
+            sum(phases[phase] for phase in PENDING), len(self.slots), ', '.join(pending))
 
     def _structs(self) -> List[Dict[str, Any]]:
         faults = self.faults + ([self._ending] if self._ending else [])

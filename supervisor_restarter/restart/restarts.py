@@ -6,10 +6,10 @@ from typing import Any, Dict
 
 from supervisor import events
 
-from supervisor_restarter.faults import Faults, RPCError, shown
-from supervisor_restarter.member import PHASES
-from supervisor_restarter.restart import SLICE, GroupRestart
-from supervisor_restarter.settings import Settings
+from supervisor_restarter.restart.faults import Faults, RPCError, shown
+from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
+from supervisor_restarter.restart.settings import Settings
+from supervisor_restarter.restart.slot import PHASES
 
 
 class Restarts:

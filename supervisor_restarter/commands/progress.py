@@ -6,7 +6,7 @@ import threading
 import xmlrpc.client
 from typing import Any, Callable, Dict, Iterator, TextIO
 
-from supervisor_restarter.client import NO_ANSWER, NO_CONNECTION, NO_HTTP
+from supervisor_restarter.commands.client import NO_ANSWER, NO_CONNECTION, NO_HTTP
 
 PERIOD = 0.2  # seconds
 BAR = 20  # characters

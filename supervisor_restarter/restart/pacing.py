@@ -2,7 +2,7 @@
 
 from typing import Optional
 
-from supervisor_restarter.settings import Settings
+from supervisor_restarter.restart.settings import Settings
 
 
 class Staggered:

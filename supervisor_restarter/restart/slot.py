@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, Optional, Tuple
 
 from supervisor.states import ProcessStates
 
-from supervisor_restarter.faults import Faults
+from supervisor_restarter.restart.faults import Faults
 
 # The states from which Supervisor's spawn() may be called (supervisor/process.py: spawn); not
 # STOPPED_STATES, which holds UNKNOWN and leaves BACKOFF out.
@@ -45,11 +45,11 @@ class Standing(NamedTuple):
     explanation: str = ''
 
 
-class Member:
+class Slot:
     """A process of the group at the time of the call.
 
     `found` is its state and `pid` its process id at the call, `began` the monotonic time at which
-    its turn began. Members sort as Supervisor starts processes: by priority, and then by name.
+    its turn began. Slots sort as Supervisor starts processes: by priority, and then by name.
     """
 
     __slots__ = ('name', 'process', 'found', 'pid', 'phase', 'began')
@@ -62,7 +62,7 @@ class Member:
         self.phase = Phase.WAITING
         self.began = 0.0
 
-    def __lt__(self, other: 'Member') -> bool:
+    def __lt__(self, other: 'Slot') -> bool:
         return self._rank() < other._rank()
 
     def _rank(self) -> Tuple[int, str]:

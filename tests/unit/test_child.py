@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from supervisor_restarter.fork import signals_kept
+from supervisor_restarter.daemon.child import signals_kept
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What the console script and the commands for supervisorctl share."""
