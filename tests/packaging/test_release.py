@@ -30,7 +30,8 @@ def metadata(wheel):
 
 
 def test_the_wheel_is_for_every_python_3_and_holds_the_modules_and_nothing_else(wheel, names):
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / 'supervisor_restarter').glob('*.py')}
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / 'supervisor_restarter').rglob('*.py')
+               if path.parent.name != 'legacy'}
     assert wheel.name == 'supervisor_restarter-%s-py3-none-any.whl' % __version__
     assert {name for name in names if '.dist-info/' not in name} == (
         modules | {'supervisor/plugins/restarter.py'})
