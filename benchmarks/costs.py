@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List
 
 from benchmarks.contenders import cpu_seconds
 from benchmarks.results import RESULTS, write
-from supervisor_restarter.daemon.child import signals_kept
+from supervisor_restarter.daemon.child import spawning
 from tests.daemon import MANNERS, PLUGIN, Daemon, group, wait_until
 
 SIZE = 10
@@ -41,7 +41,7 @@ def primitives(times: int = 2000) -> List[Dict[str, Any]]:
         pair[0].recv(4096)
 
     def guard() -> None:
-        with signals_kept():
+        with spawning(None):
             pass
 
     rows = [_row('set the pipe and the timer up, and take them away', _each(set_up, times))]

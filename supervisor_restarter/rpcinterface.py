@@ -14,7 +14,7 @@ from supervisor_restarter.restart import settings
 from supervisor_restarter.restart.faults import Faults, RPCError, kind, shown
 from supervisor_restarter.restart.restarts import Restarts
 
-API_VERSION = '3.1'
+API_VERSION = '3.2'
 
 
 def _rpc_method(method: Callable) -> Callable:
@@ -40,11 +40,11 @@ class RestarterNamespaceRPCInterface:
     """
 
     def __init__(self, supervisord: Any, restarts: Restarts, mainloop: MainLoop,
-                 defaults: settings.Settings):
+                 configured: settings.Configured):
         self.supervisord = supervisord
         self._restarts = restarts
         self._mainloop = mainloop
-        self._defaults = defaults
+        self._configured = configured
 
     def _update(self, text: str) -> None:
         self.update_text = text  # for unit tests, mainly
@@ -57,7 +57,7 @@ class RestarterNamespaceRPCInterface:
     def getAPIVersion(self):
         """ Return the version of the RPC API of this namespace
 
-        @return string version  '3.1'
+        @return string version  '3.2'
         """
         self._update('getAPIVersion')
         return API_VERSION
@@ -81,15 +81,16 @@ class RestarterNamespaceRPCInterface:
 
         @param string name     The group; 'group:*' and 'group:' mean it too
         @param struct options  May be left out. Overrides the configuration for this call: delay
-                               and timeout in seconds, stagger_factor, max_unavailable (a number
-                               or a percentage such as '25%'); and wait: false to return at once
+                               and timeout in seconds, stagger_factor, max_unavailable and
+                               max_surge (a number or a percentage such as '25%'); and wait: false
+                               to return at once
         @return boolean result  True; or an array of faults, structs of code, text, group and name,
                                when some processes have failed and all others have restarted
         """
         self._update('restartProcessGroup')
         group = self._group_name(name)
         try:
-            chosen, wait = settings.from_call(self._defaults, options)
+            chosen, wait = settings.from_call(self._configured.of(group), options)
         except settings.BadOption as why:
             raise RPCError(Faults.INCORRECT_PARAMETERS, 'restartProcessGroup: %s' % why) from None
         try:
@@ -123,8 +124,11 @@ class RestarterNamespaceRPCInterface:
         @param string name     The group
         @return struct info    group, state (IDLE: never restarted, RESTARTING, SETTLING, FINISHED),
                                total and the numbers of processes that add up to it: waiting,
-                               stopping, starting, restarted, failed, removed; elapsed in seconds;
-                               faults, an array of structs of code, text, group and name
+                               stopping, starting, restarted, failed, removed; surging, how many
+                               of these have two processes now; elapsed in seconds; awaiting, an
+                               array of structs of name, awaited and seen, for those that are to
+                               become ready; faults, an array of structs of code, text, group and
+                               name
         """
         self._update('getRestartInfo')
         return self._restarts.info(self._group_name(name))
@@ -178,7 +182,7 @@ def make_rpcinterface(supervisord: Any, **config: str) -> RestarterNamespaceRPCI
     """
     logger = supervisord.options.logger
     try:
-        defaults = settings.from_config(config, logger.warn)
+        configured = settings.from_config(config, logger.warn)
     except settings.BadOption as why:
         logger.critical('restarter: %s' % why)
         raise
@@ -186,4 +190,4 @@ def make_rpcinterface(supervisord: Any, **config: str) -> RestarterNamespaceRPCI
     if not hasattr(supervisord, 'restarter_mainloop'):
         supervisord.restarter_mainloop = MainLoop(supervisord.options, Restarts(supervisord))
     mainloop = supervisord.restarter_mainloop
-    return RestarterNamespaceRPCInterface(supervisord, mainloop.restarts, mainloop, defaults)
+    return RestarterNamespaceRPCInterface(supervisord, mainloop.restarts, mainloop, configured)

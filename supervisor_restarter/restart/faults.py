@@ -22,6 +22,7 @@ class Faults:
     NO_RESTART = 0x441
     STOPPED_EARLY = 0x450
     CANCELLED = 0x451
+    NOT_READY = 0x460
 
 
 _KINDS = {bool: 'boolean', int: 'int', float: 'double', str: 'string', list: 'array',

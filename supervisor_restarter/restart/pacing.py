@@ -1,8 +1,24 @@
-"""May this one go down now? The two rules for how many processes are stopped when."""
+"""May this one go down, or this one come, now? The rules for how many at a time."""
 
-from typing import Optional
+from typing import Any, NamedTuple, Optional
 
 from supervisor_restarter.restart.settings import Settings
+from supervisor_restarter.restart.ways import StartFirst, StopFirst
+
+
+class Progress(NamedTuple):
+    """How far a restart has come.
+
+    `elapsed` are the seconds since the first pass. Of `total` processes to replace, `taken` have
+    had their turn, `failed` of the group have failed. `down` are not up, `surging` are too many.
+    """
+
+    elapsed: float
+    total: int
+    taken: int
+    down: int
+    surging: int
+    failed: int
 
 
 class Staggered:
@@ -23,15 +39,11 @@ class Staggered:
             return 'all at once'
         return 'in %d batches, %g seconds apart' % (self.batches, self.delay)
 
-    def allowance(self, elapsed: float, total: int, taken: int, unavailable: int) -> int:
-        """Return how many more processes may go down now.
-
-        `elapsed` are the seconds since the first pass; of `total` processes to stop, `taken` have
-        had their turn.
-        """
-        begun = self._begun(elapsed)
-        size, remainder = divmod(total, self.batches)
-        return begun * size + min(begun, remainder) - taken
+    def next_way(self, progress: Progress) -> Any:
+        """Return in which of the `ways` the next one may go now; None where it may not."""
+        begun = self._begun(progress.elapsed)
+        size, remainder = divmod(progress.total, self.batches)
+        return StopFirst if progress.taken < begun * size + min(begun, remainder) else None
 
     def next_in(self, elapsed: float) -> Optional[float]:
         """Return the seconds until the next batch, or None where time alone allows no more."""
@@ -51,32 +63,46 @@ class Staggered:
 
 
 class Rolling:
-    """A window: one goes down while fewer than `limit` of the group are not RUNNING."""
+    """Two windows: how many of the group may be down, and how many there may be too many.
+
+    One goes down while fewer than `max_unavailable` are not up; one comes while there are fewer
+    than `max_surge` more than the group has.
+    """
 
     # Each process that comes up makes room for the next.
     one_up_lets_one_down = True
 
-    def __init__(self, limit: int):
-        self.limit = limit
+    def __init__(self, max_unavailable: int, max_surge: int = 0):
+        self.max_unavailable = max_unavailable
+        self.max_surge = max_surge
 
     def __str__(self) -> str:
-        return 'rolling, at most %d down' % self.limit
+        bounds = []
+        if self.max_unavailable:
+            bounds.append('at most %d down' % self.max_unavailable)
+        if self.max_surge:
+            bounds.append('at most %d more than there are' % self.max_surge)
+        return 'rolling, ' + ', '.join(bounds)
 
-    def allowance(self, elapsed: float, total: int, taken: int, unavailable: int) -> int:
-        """Return how many more may go down when `unavailable` are not RUNNING or have failed."""
-        return self.limit - unavailable
+    def next_way(self, progress: Progress) -> Any:
+        """Return in which of the `ways` the next one may go now; None where it may not."""
+        if progress.down + progress.failed < self.max_unavailable:
+            return StopFirst
+        if progress.surging + progress.failed < self.max_surge:
+            return StartFirst
+        return None
 
     def next_in(self, elapsed: float) -> Optional[float]:
         """Return None: only a process that comes up makes room."""
         return None
 
     def used_up(self, failed: int) -> bool:
-        """Whether the failed ones have used the window up."""
-        return failed >= self.limit
+        """Whether the failed ones have used a window up."""
+        return any(0 < limit <= failed for limit in (self.max_unavailable, self.max_surge))
 
 
 def pacing_for(settings: Settings, total: int):
     """Return the pacing that the settings ask for, for a group of `total` processes."""
-    if settings.max_unavailable:
-        return Rolling(settings.max_unavailable.of(total))
+    if settings.rolling:
+        return Rolling(settings.max_unavailable.of(total), settings.max_surge.of(total))
     return Staggered(settings.stagger_factor, settings.delay)

@@ -8,6 +8,7 @@ from supervisor import events
 
 from supervisor_restarter.restart.faults import Faults, RPCError, shown
 from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
+from supervisor_restarter.restart.roster import CannotRestart
 from supervisor_restarter.restart.settings import Settings
 from supervisor_restarter.restart.slot import PHASES
 
@@ -15,12 +16,14 @@ from supervisor_restarter.restart.slot import PHASES
 class Restarts:
     """The restarts of one supervisord: at most one runs for each group.
 
-    To whoever drives them they are one thing with `advance()`, `due()` and `finished`.
+    To whoever drives them they are one thing with `advance()`, `due()` and `finished`. `readiness`
+    is handed to each; see `GroupRestart`.
     """
 
-    def __init__(self, supervisord: Any, clock: Any = time):
+    def __init__(self, supervisord: Any, clock: Any = time, readiness: Any = None):
         self.supervisord = supervisord
         self.clock = clock
+        self.readiness = readiness
         self._running: Dict[str, GroupRestart] = {}
         self._last: Dict[str, Dict[str, Any]] = {}  # what getRestartInfo tells, once finished
         # Until events.clear() (supervisor/supervisord.py: run). To unsubscribe while an event is
@@ -30,15 +33,20 @@ class Restarts:
     def begin(self, name: str, settings: Settings) -> GroupRestart:
         """Begin to restart a group; the first pass is yet to come.
 
-        Raises RPCError: RESTART_IN_PROGRESS, or BAD_GROUP where there is no such group.
+        Raises RPCError: RESTART_IN_PROGRESS; BAD_GROUP where there is no such group;
+        INCORRECT_PARAMETERS where the configuration of one of its processes does not allow it.
         """
         group = self._group(name)
         if name in self._running:
             raise RPCError(Faults.RESTART_IN_PROGRESS, '%s: is being restarted already' % name)
         groups = self.supervisord.process_groups
         self._last = {known: info for known, info in self._last.items() if known in groups}
-        self._running[name] = GroupRestart(self.supervisord, group, settings, self.clock)
-        return self._running[name]
+        try:
+            restart = GroupRestart(self.supervisord, group, settings, self.clock, self.readiness)
+        except CannotRestart as why:
+            raise RPCError(Faults.INCORRECT_PARAMETERS, str(why)) from None
+        self._running[name] = restart
+        return restart
 
     def cancel(self, name: str) -> None:
         """Let the restart of a group settle.
@@ -56,7 +64,8 @@ class Restarts:
         if name in self._running:
             return self._running[name].info()
         return self._last.get(name) or dict(dict.fromkeys(PHASES, 0), group=name, state='IDLE',
-                                            total=0, elapsed=0.0, faults=[])
+                                            total=0, elapsed=0.0, surging=0, awaiting=[],
+                                            faults=[])
 
     @property
     def finished(self) -> bool:

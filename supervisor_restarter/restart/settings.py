@@ -7,7 +7,7 @@ from supervisor_restarter.restart.faults import kind, shown
 
 
 class Limit(NamedTuple):
-    """How many processes may be down at once: a number, or a percentage of the group."""
+    """How many processes: a number, or a percentage of the group."""
 
     number: float
     percentage: bool = False
@@ -32,29 +32,55 @@ class Settings(NamedTuple):
     timeout: float = 5.0
     stagger_factor: int = 1
     max_unavailable: Limit = Limit(0)
+    max_surge: Limit = Limit(0)
+
+    @property
+    def rolling(self) -> str:
+        """Which option makes a restart rolling, with its value; empty where none does."""
+        for name in ('max_unavailable', 'max_surge'):
+            if getattr(self, name):
+                return '%s = %s' % (name, getattr(self, name))
+        return ''
 
 
 class BadOption(ValueError):
     """An option that is unknown or has a value that cannot be; the message says what is allowed."""
 
 
-def from_config(options: Dict[str, str], warn: Callable[[str], None]) -> Settings:
+class Configured(NamedTuple):
+    """The settings of a configuration: for all groups, and for some by their names."""
+
+    default: Settings
+    groups: Dict[str, Settings]
+
+    def of(self, group: str) -> Settings:
+        """Return the settings for a group, before a call has its say."""
+        # Supervisor's parser has made the names of options lower case
+        # (supervisor/options.py: UnhosedConfigParser).
+        return self.groups.get(group.lower(), self.default)
+
+
+def from_config(options: Dict[str, str], warn: Callable[[str], None]) -> Configured:
     """Return the settings of a configuration section.
 
-    `options` are the section's options as text. An unknown one is handed to `warn` in a sentence.
-    Raises BadOption for a value that cannot be.
+    `options` are the section's options as text; `web.timeout` is that of the group `web` alone. An
+    unknown one is handed to `warn` in a sentence. Raises BadOption for a value that cannot be.
     """
-    values = {}
+    values: Dict[str, Dict[str, Any]] = {'': {}}
     for name, value in sorted(options.items()):
-        if name in _OPTIONS:
-            values[name] = _parse(name, value)
+        group, _, option = name.rpartition('.')
+        if option in _OPTIONS:
+            values.setdefault(group, {})[option] = _parse(option, value, name)
         else:
             warn('restarter: unknown option %s; the options are %s' % (name, _names(_OPTIONS)))
-    settings = Settings(**values)
-    if settings.max_unavailable and settings.stagger_factor > 1:
-        warn('restarter: stagger_factor = %d has no effect, since max_unavailable = %s makes '
-             'restarts rolling' % (settings.stagger_factor, settings.max_unavailable))
-    return settings
+    default = values.pop('')
+    made = Configured(Settings(**default),
+                      {group: Settings(**dict(default, **own)) for group, own in values.items()})
+    for settings in [made.default, *made.groups.values()]:
+        if settings.rolling and settings.stagger_factor > 1:
+            warn('restarter: stagger_factor = %d has no effect, since %s makes restarts rolling'
+                 % (settings.stagger_factor, settings.rolling))
+    return made
 
 
 def from_call(settings: Settings, options: Dict[str, Any]) -> Tuple[Settings, bool]:
@@ -69,16 +95,17 @@ def from_call(settings: Settings, options: Dict[str, Any]) -> Tuple[Settings, bo
         if name not in _CALL_OPTIONS:
             raise BadOption('unknown option %s; the options are %s'
                             % (shown(name), _names(_CALL_OPTIONS)))
-        values[name] = _parse(name, value)
-    if 'stagger_factor' in values and values.get('max_unavailable'):
-        raise BadOption('stagger_factor and max_unavailable exclude each other: '
-                        'a restart is either staggered or rolling')
+        values[name] = _parse(name, value, name)
+    for name in ('max_unavailable', 'max_surge'):
+        if 'stagger_factor' in values and values.get(name):
+            raise BadOption('stagger_factor and %s exclude each other: '
+                            'a restart is either staggered or rolling' % name)
     wait = values.pop('wait', True)
     return settings._replace(**values), wait
 
 
-def _parse(name: str, value: Any) -> Any:
-    parse, allowed = _CALL_OPTIONS[name]
+def _parse(option: str, value: Any, name: str) -> Any:
+    parse, allowed = _CALL_OPTIONS[option]
     try:
         return parse(value)
     except (ValueError, OverflowError):
@@ -141,6 +168,7 @@ _OPTIONS = {
     'timeout': (_seconds, 'a number of seconds greater than 0'),
     'stagger_factor': (_batches, 'a whole number, 1 or greater'),
     'max_unavailable': (_limit, 'a whole number, 0 or greater, or a percentage from 0% to 100%'),
+    'max_surge': (_limit, 'a whole number, 0 or greater, or a percentage from 0% to 100%'),
 }
 
 _CALL_OPTIONS = dict(_OPTIONS, wait=(_yes_or_no, 'a boolean'))

@@ -1,4 +1,4 @@
-"""One process of a group, and where it stands in a restart."""
+"""The place of one process in its group, and where it stands in a restart."""
 
 from typing import Any, NamedTuple, Optional, Tuple
 
@@ -22,12 +22,12 @@ THEIRS = 1.0
 
 
 class Phase:
-    """Where a process stands; the names are those of `getRestartInfo`."""
+    """Where a slot stands; the names are those of `getRestartInfo`."""
 
-    WAITING = 'waiting'  # still the old one
-    STOPPING = 'stopping'  # told to stop, or found stopped
-    STARTING = 'starting'  # spawned
-    RESTARTED = 'restarted'  # RUNNING again
+    WAITING = 'waiting'  # still the old process
+    STOPPING = 'stopping'  # the old process was told to stop, or found stopped
+    STARTING = 'starting'  # the new process is spawned
+    RESTARTED = 'restarted'  # the new process is RUNNING, and ready
     FAILED = 'failed'  # given up on, with a fault
     REMOVED = 'removed'  # no longer in the group
 
@@ -35,6 +35,13 @@ class Phase:
 PHASES = (Phase.WAITING, Phase.STOPPING, Phase.STARTING, Phase.RESTARTED, Phase.FAILED,
           Phase.REMOVED)
 PENDING = PHASES[:3]
+
+
+class Window:
+    """What a turn takes a place in: the processes that may be down, or those too many."""
+
+    DOWN = 'down'
+    SURGE = 'surge'
 
 
 class Standing(NamedTuple):
@@ -46,21 +53,31 @@ class Standing(NamedTuple):
 
 
 class Slot:
-    """A process of the group at the time of the call.
+    """The place of one process of the group at the time of the call.
 
-    `found` is its state and `pid` its process id at the call, `began` the monotonic time at which
-    its turn began. Slots sort as Supervisor starts processes: by priority, and then by name.
+    `process` is the one that has the slot; `found` is its state and `pid` its process id at the
+    call. `way` is how the slot gets its new process, one of `ways`. `beside` is a second process of
+    the slot: while it is STARTING its successor, else one that is leaving. `began` is the monotonic
+    time at which its turn began. `declaration` is what the program declares of its readiness, and
+    `watch` sees whether the new process with the id `watched` is ready; both are None where nothing
+    is declared. Slots sort as Supervisor starts processes: by priority, and then by name.
     """
 
-    __slots__ = ('name', 'process', 'found', 'pid', 'phase', 'began')
+    __slots__ = ('name', 'process', 'found', 'pid', 'phase', 'way', 'beside', 'began',
+                 'declaration', 'watch', 'watched')
 
-    def __init__(self, name: str, process: Any):
+    def __init__(self, name: str, process: Any, way: Any, declaration: Any = None):
         self.name = name
         self.process = process
         self.found: int = process.get_state()
         self.pid: int = process.pid
         self.phase = Phase.WAITING
+        self.way = way
+        self.beside: Any = None
         self.began = 0.0
+        self.declaration = declaration
+        self.watch: Any = None
+        self.watched = 0
 
     def __lt__(self, other: 'Slot') -> bool:
         return self._rank() < other._rank()
@@ -70,13 +87,68 @@ class Slot:
 
     @property
     def state(self) -> int:
-        """Supervisor's state of the process."""
+        """Supervisor's state of the process that has the slot."""
         return self.process.get_state()
 
     @property
-    def needs_no_stop(self) -> bool:
+    def found_down(self) -> bool:
         """Whether it was found down, or on its way there."""
         return self.found in DOWN_STATES or self.found == ProcessStates.STOPPING
+
+    @property
+    def active(self) -> bool:
+        """Whether the restart has begun something here that has not come to its end."""
+        return self.phase in (Phase.STOPPING, Phase.STARTING) or self.beside is not None
+
+    @property
+    def has_old(self) -> bool:
+        """Whether the process of the call is there, and nobody has told it to stop."""
+        return (self.process.pid == self.pid
+                and self.state in (ProcessStates.RUNNING, ProcessStates.STARTING))
+
+    @property
+    def newest(self) -> Any:
+        """The process that has the slot, or is to have it."""
+        return self.process if self.beside is None or self.phase != Phase.STARTING else self.beside
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing more has to be seen of the new process but its state."""
+        return self.watch is None or self.watch.ready
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the new process runs, and has yet to become ready."""
+        return (self.phase == Phase.STARTING and not self.ready and self.newest.get_state() in
+                (ProcessStates.STARTING, ProcessStates.RUNNING))
+
+    @property
+    def said_to_be_ready(self) -> bool:
+        """Whether the new process is up before Supervisor calls it RUNNING."""
+        return (self.watch is not None and self.watch.ready
+                and self.newest.get_state() == ProcessStates.STARTING)
+
+    @property
+    def window(self) -> Optional[str]:
+        """In which window it holds a place."""
+        if self.phase == Phase.FAILED:
+            return None  # it counts as a fault
+        if self.beside is not None:
+            return Window.SURGE
+        if self.phase == Phase.STOPPING or (
+                self.phase == Phase.STARTING and not self.said_to_be_ready):
+            return Window.DOWN
+        return None
+
+    def deadline(self, when: float) -> float:
+        """Return until when it has time, in monotonic seconds, if it has until `when`."""
+        return max(when, self.watch.extended_until) if self.is_awaited else when
+
+    def close_watch(self) -> None:
+        """See nothing more of the new process."""
+        if self.watch is not None:
+            self.watch.close()
+            self.watch = None
 
     def may_be_spawned(self, now: float) -> bool:
         """Whether it is down, and has been seen down by whoever waits for that.
@@ -88,39 +160,18 @@ class Slot:
         return (self.found != ProcessStates.STOPPING
                 or not 0 <= now - self.process.laststop < SEEN_DOWN)
 
-    def seconds_to_change(self, now: float) -> float:
-        """Return the seconds until time alone changes what is to be done with it.
-
-        `now` is Supervisor's time, `time.time()`. Ask after `transition()`, which corrects the
-        times of a process when the system clock was set back (supervisor/process.py:
-        _check_and_adjust_for_system_clock_rollback).
-        """
-        if self.state == ProcessStates.STARTING:
-            return self.process.laststart + self.process.config.startsecs - now
-        if self.state == ProcessStates.STOPPING:
-            return self.process.delay - now
-        return SEEN_DOWN / 2
-
-    def standing(self, now: float) -> Standing:
-        """Return where a process that is not given up on stands now, by its phase and its state.
-
-        `now` is Supervisor's time, `time.time()`.
-        """
-        if (self.phase in (Phase.STARTING, Phase.RESTARTED) or self._replaced()
-                or self._stopped_by_somebody_else()):
-            return self._standing_of_new(now)
-        return self._standing_of_old()
-
-    def _replaced(self) -> bool:
-        # Somebody else, or Supervisor's autorestart, has spawned it anew since the call.
+    def replaced(self) -> bool:
+        """Whether somebody else, or Supervisor's autorestart, has spawned it since the call."""
         return bool(self.process.pid) and self.process.pid != self.pid
 
-    def _stopped_by_somebody_else(self) -> bool:
-        return self.phase == Phase.WAITING and not self.needs_no_stop and (
+    def stopped_by_somebody_else(self) -> bool:
+        """Whether somebody else is stopping, or has stopped, what was up at the call."""
+        return not self.found_down and (
             self.state == ProcessStates.STOPPING
             or (self.state == ProcessStates.STOPPED and self.process.administrative_stop))
 
-    def _standing_of_old(self) -> Standing:
+    def standing_of_old(self) -> Standing:
+        """Return where it stands while the process of the call has it."""
         waiting = self.phase == Phase.WAITING
         if self.state == ProcessStates.UNKNOWN:
             if waiting:
@@ -130,21 +181,39 @@ class Slot:
             return Standing(Phase.WAITING)
         return Standing(Phase.STOPPING)
 
-    def _standing_of_new(self, now: float) -> Standing:
-        state, process = self.state, self.process
+    def standing_of_new(self, process: Any, now: float) -> Standing:
+        """Return where it stands, going by a new process. `now` is Supervisor's time."""
+        state = process.get_state()
         if state in (ProcessStates.STARTING, ProcessStates.STOPPING) or (
                 state == ProcessStates.STOPPED and 0 <= now - process.laststop < THEIRS):
             return Standing(Phase.STARTING)
         if state == ProcessStates.RUNNING:
-            return Standing(Phase.RESTARTED)
+            return Standing(Phase.RESTARTED if self.ready else Phase.STARTING)
         if state == ProcessStates.EXITED:
             # With startsecs = 0 a program may exit at once.
-            if process.config.startsecs == 0 and process.exitstatus in process.config.exitcodes:
+            if (process.config.startsecs == 0 and process.exitstatus in process.config.exitcodes
+                    and self.ready):
                 return Standing(Phase.RESTARTED)
             why = ('ended by a signal' if process.exitstatus == -1  # options.py: decode_wait_status
                    else 'exited with status %s' % process.exitstatus)
+            if not self.ready:
+                why += ' before it was ready'
         elif state == ProcessStates.STOPPED:
             why = 'stopped by somebody else'
         else:
             why = process.spawnerr or 'left again before it was RUNNING'
         return Standing(Phase.FAILED, Faults.START_FAILED, why)
+
+
+def seconds_to_change(process: Any, now: float) -> float:
+    """Return the seconds until time alone changes what is to be done with a process.
+
+    `now` is Supervisor's time, `time.time()`. Ask after `transition()`, which corrects the times
+    of a process when the system clock was set back (supervisor/process.py:
+    _check_and_adjust_for_system_clock_rollback).
+    """
+    if process.get_state() == ProcessStates.STARTING:
+        return process.laststart + process.config.startsecs - now
+    if process.get_state() == ProcessStates.STOPPING:
+        return process.delay - now
+    return SEEN_DOWN / 2

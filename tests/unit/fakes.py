@@ -5,6 +5,7 @@ times, events.
 """
 
 import itertools
+import math
 from types import SimpleNamespace
 
 from supervisor import events
@@ -34,6 +35,23 @@ class FakeClock:
         self.wall += seconds
 
 
+class FakeConfig:
+    """The configuration of a fake process."""
+
+    stopwaitsecs = 10
+    exitcodes = [0]
+
+    def __init__(self, world, name, priority=999, startsecs=1, environment=None):
+        self.world, self.name, self.priority, self.startsecs = world, name, priority, startsecs
+        self.environment = environment
+
+    def make_process(self, group):
+        made = FakeProcess(self.world, self.name, ProcessStates.STOPPED)
+        made.config, made.group = self, group
+        self.world.made(made)
+        return made
+
+
 class FakeProcess:
     """A process that does what it is told, and what the test tells it to.
 
@@ -46,8 +64,7 @@ class FakeProcess:
 
     def __init__(self, world, name, state=ProcessStates.RUNNING, priority=999, startsecs=1):
         self.world = world
-        self.config = SimpleNamespace(name=name, priority=priority, startsecs=startsecs,
-                                      stopwaitsecs=10, exitcodes=[0])
+        self.config = FakeConfig(world, name, priority, startsecs)
         self.group = None
         self.state = state
         up = (ProcessStates.RUNNING, ProcessStates.STARTING, ProcessStates.STOPPING)
@@ -134,12 +151,70 @@ class FakeLogger:
         return lambda message: self.lines.append((level, message))
 
 
+class FakeReadiness:
+    """What programs declare, by the names of their processes, and the watches for them.
+
+    `watches` has the last watch of each process; the test sets what they see. `trouble`: why there
+    is none to be had.
+    """
+
+    class Declaration(str):
+        @property
+        def can_be_asked(self):
+            return self != 'notify'
+
+    class Watch:
+        extended_until = -math.inf
+        seen = 'refused'
+        period = 0.1
+
+        def __init__(self, declaration, changed):
+            self.awaited, self.changed = declaration, changed
+            self.ready = self.closed = False
+            self.looks = 0
+            self.environment = {'NOTIFY_SOCKET': '/socket'} if declaration == 'notify' else {}
+
+        def look(self):
+            self.looks += 1
+
+        def due(self):
+            return self.period
+
+        def close(self):
+            self.closed = True
+
+        def becomes_ready(self):
+            self.ready = True
+            self.changed()
+
+    def __init__(self, **declared):
+        self.by_name = declared
+        self.watches = {}
+        self.trouble = None
+
+    def declared(self, process):
+        value = self.by_name.get(process.config.name)
+        if value == 'wrong':
+            raise ValueError('RESTARTER_READY = %r: must be right' % value)
+        return value and self.Declaration(value)
+
+    def watch(self, process, declaration, delay, changed):
+        if self.trouble:
+            raise self.trouble
+        self.watches[process.config.name] = self.Watch(declaration, changed)
+        return self.watches[process.config.name]
+
+
 class World:
-    """A supervisord with one group `web`; `supervisord`, `group`, `clock` and `history`."""
+    """A supervisord with one group `web`; `supervisord`, `group`, `clock` and `history`.
+
+    `made` is called with each process that a configuration makes.
+    """
 
     def __init__(self, *names, **settings):
         self.clock = FakeClock()
         self.history = []
+        self.made = lambda process: None
         self.logger = FakeLogger()
         self.supervisord = SimpleNamespace(
             options=SimpleNamespace(mood=SupervisorStates.RUNNING, logger=self.logger,

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from supervisor_restarter.daemon.child import signals_kept
+from supervisor_restarter.daemon.child import spawning
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def status_of_child(child):
 def test_a_signal_that_comes_before_exec_ends_the_child(noted):
     def child():
         os.kill(os.getpid(), signal.SIGTERM)
-    with signals_kept():
+    with spawning(None):
         status = status_of_child(child)
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGTERM
 
@@ -55,7 +55,7 @@ def test_the_child_has_the_mask_and_no_wakeup_descriptor_of_its_parent(noted):
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing)
     try:
-        with signals_kept():
+        with spawning(None):
             status = status_of_child(child)
     finally:
         signal.set_wakeup_fd(-1)
@@ -64,9 +64,18 @@ def test_the_child_has_the_mask_and_no_wakeup_descriptor_of_its_parent(noted):
     assert os.WEXITSTATUS(status) == 42
 
 
+def test_the_child_alone_has_the_environment_that_it_is_given():
+    def child():
+        os._exit(42 if os.environ.get('RESTARTER_TEST') == 'given' else 1)
+    with spawning(None) as given:
+        given.environment = {'RESTARTER_TEST': 'given'}
+        assert os.WEXITSTATUS(status_of_child(child)) == 42
+    assert 'RESTARTER_TEST' not in os.environ
+
+
 def test_the_parent_gets_its_signals_and_its_mask_back(noted):
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    with pytest.raises(ZeroDivisionError), signals_kept():
+    with pytest.raises(ZeroDivisionError), spawning(None):
         # To this thread: as one to the process it could go to another one, of the test runner.
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
         assert noted == []

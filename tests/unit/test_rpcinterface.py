@@ -50,7 +50,7 @@ def poll(callback):
 def test_both_dotted_paths_make_the_interface(supervisord):
     for factory in (supervisor_restarter.make_rpcinterface,
                     supervisor_restarter.rpcinterface.make_rpcinterface):
-        assert factory(supervisord).getAPIVersion() == '3.1'
+        assert factory(supervisord).getAPIVersion() == '3.2'
 
 
 @pytest.mark.parametrize('name', ['web', 'web:*', 'web:'])
@@ -105,7 +105,7 @@ def test_the_docstring_is_the_signature(interface, method, signature):
     ('restartProcessGroup', (1,), 'name must be a string, the name of a process group, not int'),
     ('restartProcessGroup', ('web', 1), 'restartProcessGroup: options must be a struct, not int'),
     ('restartProcessGroup', ('web', {'x': 1}), 'restartProcessGroup: unknown option x; the options '
-     'are delay, max_unavailable, stagger_factor, timeout, wait'),
+     'are delay, max_surge, max_unavailable, stagger_factor, timeout, wait'),
     ('getRestartInfo', (), "getRestartInfo: missing a required argument: 'name'"),
     ('getRestartInfo', ([],), 'name must be a string, the name of a process group, not array'),
     ('cancelRestart', ({},), 'name must be a string, the name of a process group, not struct'),
@@ -149,7 +149,8 @@ def test_a_group_is_restarted_once_at_a_time_whichever_server_the_call_came_thro
 def test_info_of_a_group_that_was_never_restarted_is_idle(interface):
     assert interface.getRestartInfo('web') == {
         'group': 'web', 'state': 'IDLE', 'total': 0, 'waiting': 0, 'stopping': 0, 'starting': 0,
-        'restarted': 0, 'failed': 0, 'removed': 0, 'elapsed': 0.0, 'faults': []}
+        'restarted': 0, 'failed': 0, 'removed': 0, 'elapsed': 0.0, 'surging': 0,
+        'awaiting': [], 'faults': []}
 
 
 def test_the_last_restart_is_remembered_and_there_is_nothing_to_cancel(interface):

@@ -17,7 +17,8 @@ GOOD = [
     ('delay', '0.5', 0.5), ('delay', '1e-3', 0.001), ('timeout', '30', 30.0),
     ('stagger_factor', '3', 3), ('max_unavailable', '0', Limit(0)),
     ('max_unavailable', '2', Limit(2)), ('max_unavailable', '25%', Limit(25, True)),
-    ('max_unavailable', '12.5 %', Limit(12.5, True)), ('max_unavailable', '0%', Limit(0, True)),
+    ('max_unavailable', '12.5 %', Limit(12.5, True)), ('max_surge', '1', Limit(1)),
+    ('max_surge', '25%', Limit(25, True)), ('max_unavailable', '0%', Limit(0, True)),
 ]
 
 BAD = [
@@ -44,13 +45,13 @@ def complain(sentence):
 
 
 def test_without_options_there_are_the_defaults():
-    assert from_config({}, complain) == Settings(0.2, 5.0, 1, Limit(0))
+    assert from_config({}, complain).of('web') == Settings(0.2, 5.0, 1, Limit(0), Limit(0))
     assert from_call(Settings(timeout=9.0), {}) == (Settings(timeout=9.0), True)
 
 
 @pytest.mark.parametrize('name, text, value', GOOD)
 def test_a_value_that_can_be_is_taken_from_both(name, text, value):
-    assert getattr(from_config({name: text}, complain), name) == value
+    assert getattr(from_config({name: text}, complain).default, name) == value
     assert getattr(from_call(Settings(), {name: text})[0], name) == value
 
 
@@ -84,7 +85,7 @@ def test_a_value_of_a_call_that_cannot_be_says_the_same(name, value, allowed):
                        st.one_of(st.text(), st.text('0123456789-+.eE_%', max_size=6))))
 def test_any_text_in_the_configuration_is_a_value_that_can_be_or_one_sentence(options):
     try:
-        made = from_config(options, lambda sentence: None)
+        made = from_config(options, lambda sentence: None).default
     except BadOption as why:
         assert re.fullmatch('[ -~]+ = .{1,100}: must be [ -~]+', str(why))
     else:
@@ -95,17 +96,19 @@ def test_any_text_in_the_configuration_is_a_value_that_can_be_or_one_sentence(op
 
 def test_an_unknown_option_of_the_configuration_is_a_warning_that_names_it():
     said = []
-    assert from_config({'dealy': '1', 'timeout': '9'}, said.append) == Settings(timeout=9.0)
-    assert said == ['restarter: unknown option dealy; the options are delay, max_unavailable, '
-                    'stagger_factor, timeout']
+    assert from_config({'dealy': '1', 'timeout': '9'}, said.append).default == Settings(timeout=9.0)
+    assert said == ['restarter: unknown option dealy; the options are delay, max_surge, '
+                    'max_unavailable, stagger_factor, timeout']
 
 
 @pytest.mark.parametrize('options, sentence', [
-    ({'dealy': 1}, 'unknown option dealy; the options are delay, max_unavailable, stagger_factor, '
-                   'timeout, wait'),
+    ({'dealy': 1}, 'unknown option dealy; the options are delay, max_surge, max_unavailable, '
+                   'stagger_factor, timeout, wait'),
     ({'x' * 5000: 1}, 'unknown option ' + 'x' * 97 + '...; the options are '),
     ({'stagger_factor': 2, 'max_unavailable': 1}, 'stagger_factor and max_unavailable exclude each '
      'other: a restart is either staggered or rolling'),
+    ({'stagger_factor': 2, 'max_surge': '25%'}, 'stagger_factor and max_surge exclude each other: '
+     'a restart is either staggered or rolling'),
     ([], 'options must be a struct, not array'),
     ('timeout', 'options must be a struct, not string'),
     (None, 'options must be a struct, not nil'),
@@ -118,7 +121,7 @@ def test_wrong_options_of_a_call_are_named(options, sentence):
 
 def test_both_pacings_in_the_configuration_are_rolling_with_a_warning():
     said = []
-    settings = from_config({'stagger_factor': '3', 'max_unavailable': '2'}, said.append)
+    settings = from_config({'stagger_factor': '3', 'max_unavailable': '2'}, said.append).default
     assert settings.max_unavailable
     assert said == ['restarter: stagger_factor = 3 has no effect, since max_unavailable = 2 makes '
                     'restarts rolling']
@@ -128,3 +131,27 @@ def test_a_call_can_turn_a_rolling_configuration_into_a_staggered_restart():
     settings, _ = from_call(Settings(max_unavailable=Limit(2)),
                             {'stagger_factor': 3, 'max_unavailable': 0})
     assert (settings.stagger_factor, bool(settings.max_unavailable)) == (3, False)
+
+
+def test_an_option_with_a_group_is_for_that_group_alone_whatever_its_case():
+    made = from_config({'timeout': '9', 'web.timeout': '60', 'web.max_surge': '1',
+                        'a.b.delay': '0.5'}, complain)
+    assert made.of('Web') == Settings(timeout=60.0, max_surge=Limit(1))
+    assert made.of('a.b') == Settings(timeout=9.0, delay=0.5)
+    assert made.of('db') == Settings(timeout=9.0)
+
+
+@pytest.mark.parametrize('options, sentence', [
+    ({'web.timeout': '0'}, "web.timeout = '0': " + SECONDS),
+    ({'web.stagger_factor': 'x'}, "web.stagger_factor = 'x': " + BATCHES),
+])
+def test_a_wrong_option_of_a_group_is_named_with_it(options, sentence):
+    with pytest.raises(BadOption) as why:
+        from_config(options, complain)
+    assert str(why.value) == sentence
+
+
+def test_an_unknown_option_of_a_group_is_a_warning_that_names_it():
+    said = []
+    from_config({'web.dealy': '1'}, said.append)
+    assert said[0].startswith('restarter: unknown option web.dealy; the options are ')

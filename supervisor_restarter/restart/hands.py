@@ -1,0 +1,166 @@
+"""What a restart does to processes: all of its effects are here."""
+
+import contextlib
+import copy
+import traceback
+from typing import Any, Callable, Iterator, Optional
+
+from supervisor import events
+from supervisor.states import ProcessStates
+
+from supervisor_restarter.daemon.child import spawning
+from supervisor_restarter.restart.faults import Faults
+from supervisor_restarter.restart.slot import Phase, Slot, Standing
+
+# What is added to the name of a slot for the second process that it has for a while.
+SUCCESSOR, PREDECESSOR = '.new', '.old'
+
+
+class Hands:
+    """Spawns, stops, and moves the processes of one group.
+
+    `readiness` makes the watches for new processes; `delay` are the seconds between two of their
+    looks at most, and `changed(name)` is called when one has seen something.
+    """
+
+    def __init__(self, supervisord: Any, group: Any, readiness: Any, delay: float,
+                 changed: Callable[[str], None]):
+        self.supervisord = supervisord
+        self.group = group
+        self.readiness = readiness
+        self.delay = delay
+        self.changed = changed
+        self._child: Any = None
+        # Processes that are all down give their shared socket back, and connections are refused
+        # (supervisor/socket_manager.py: ReferenceCounter); so it is held until they are up.
+        manager = getattr(group, 'socket_manager', None)
+        self._socket = manager.get_socket() if manager and manager.is_prepared() else None
+
+    def rest(self) -> None:
+        """Hold nothing any more."""
+        self._socket = None
+
+    def has(self, slot: Slot) -> bool:
+        """Whether the group still has the process of a slot."""
+        return self.group.processes.get(slot.name) is slot.process
+
+    def reap(self, until: float, clock: Any) -> None:
+        """Let supervisord collect what has ended, until a monotonic time."""
+        # reap() stops after 100 (supervisor/supervisord.py: reap, recursionguard), and at one that
+        # ends in UNKNOWN (supervisor/process.py: finish, _assertInState).
+        children = self.supervisord.options.pidhistory
+        before = None
+        while before != len(children) and clock.monotonic() < until:
+            before = len(children)
+            try:
+                self.supervisord.reap()
+            except Exception:  # whatever it is, it must not keep the others down
+                before = None
+                self.log('critical', traceback.format_exc())
+
+    @contextlib.contextmanager
+    def spawning(self) -> Iterator[None]:
+        """Spawn inside of this."""
+        with spawning(self.supervisord.options) as self._child:
+            yield
+        self._child = None
+
+    def spawn(self, slot: Slot, process: Any) -> Optional[Standing]:
+        """Spawn the new process of a slot; return where that leaves it, unless all is well."""
+        if process.get_state() == ProcessStates.BACKOFF:
+            process.stop()
+        trouble = self._watch(slot, process)
+        self._child.environment = slot.watch.environment if slot.watch is not None else {}
+        try:
+            process.spawn()
+        except OSError as why:  # supervisor/process.py: FastCGISubprocess.before_spawn
+            return Standing(Phase.FAILED, Faults.SPAWN_ERROR, str(why))
+        slot.watched = process.pid
+        if process.spawnerr:
+            return Standing(Phase.FAILED, Faults.SPAWN_ERROR, process.spawnerr)
+        return trouble
+
+    def watch_again(self, slot: Slot) -> None:
+        """Watch a process that somebody else, or Supervisor's autorestart, has spawned.
+
+        One that was to notify has no socket for that: where Supervisor's state is all that can be
+        known of it, that has to do.
+        """
+        slot.close_watch()
+        slot.watched = slot.newest.pid
+        if slot.declaration is not None and slot.declaration.can_be_asked:
+            self._watch(slot, slot.newest)
+
+    def _watch(self, slot: Slot, process: Any) -> Optional[Standing]:
+        slot.close_watch()
+        if slot.declaration is None:
+            return None
+        try:
+            slot.watch = self.readiness.watch(process, slot.declaration, self.delay,
+                                              lambda: self.changed(slot.name))
+        except OSError as why:  # It is down, and so it has to come up all the same.
+            return Standing(Phase.FAILED, Faults.NOT_READY, 'cannot be seen: %s' % why)
+        return None
+
+    def stop(self, process: Any) -> Optional[Standing]:
+        """Tell a process to stop; return where that leaves its slot, unless all is well."""
+        message = process.stop()
+        if message is None:
+            return None
+        # The message ends with the traceback's last line (supervisor/process.py: kill).
+        return Standing(Phase.FAILED, Faults.STOP_FAILED, message.strip().splitlines()[-1])
+
+    # two processes in one slot; supervisord handles what it finds in `group.processes`
+
+    def make_successor(self, slot: Slot) -> Any:
+        """Return a second process for a slot, beside the one that has it; it is yet to be spawned.
+
+        To the program its name is that of the slot.
+        """
+        config = self._named(slot.process.config, slot.name + SUCCESSOR)
+        config.environment = dict({'SUPERVISOR_PROCESS_NAME': slot.name},
+                                  **(config.environment or {}))
+        successor = config.make_process(self.group)
+        self.group.processes[config.name] = successor
+        return successor
+
+    def hand_over(self, slot: Slot) -> None:
+        """Give the slot to its successor; the predecessor is then the one beside."""
+        old, new = slot.process, slot.beside
+        processes = self.group.processes
+        del processes[new.config.name]
+        new.config, old.config = old.config, self._named(old.config, slot.name + PREDECESSOR)
+        processes[slot.name], processes[old.config.name] = new, old
+        slot.process, slot.beside = new, old
+        self.log('info', '%s: pid %d takes over from pid %d' % (slot.name, new.pid, old.pid))
+        if new.get_state() == ProcessStates.RUNNING:
+            # It became so under another name; who follows the slot by its name is told now.
+            events.notify(events.ProcessStateRunningEvent(new, ProcessStates.STARTING))
+
+    def let_go(self, slot: Slot) -> Optional[Standing]:
+        """Stop the process beside the one that has the slot, and remove it when it is down.
+
+        Returns where that leaves the slot, unless all is well.
+        """
+        leaving, standing = slot.beside, None
+        state = leaving.get_state()
+        if state in (ProcessStates.STARTING, ProcessStates.RUNNING, ProcessStates.BACKOFF):
+            standing = self.stop(leaving)
+        if not leaving.pid:
+            if self.group.processes.get(leaving.config.name) is leaving:
+                del self.group.processes[leaving.config.name]
+            slot.beside = None
+        elif leaving.get_state() == ProcessStates.UNKNOWN:
+            slot.beside = None  # It cannot be stopped, and stays where everybody can see it.
+        return standing
+
+    @staticmethod
+    def _named(config: Any, name: str) -> Any:
+        named = copy.copy(config)
+        named.name = name
+        return named
+
+    def log(self, level: str, message: str) -> None:
+        """Write a line about the group to supervisord's log."""
+        getattr(self.supervisord.options.logger, level)(
+            'restarter: %s: %s' % (self.group.config.name, message))

@@ -1,0 +1,101 @@
+"""The slots of a restart, and which of them stand where."""
+
+from collections import Counter
+from typing import Any, Dict, Iterable, Iterator, List
+
+from supervisor.options import make_namespec
+from supervisor.states import ProcessStates
+
+from supervisor_restarter.restart.hands import PREDECESSOR, SUCCESSOR
+from supervisor_restarter.restart.settings import Settings
+from supervisor_restarter.restart.slot import PENDING, PHASES, Phase, Slot
+from supervisor_restarter.restart.turns import Turns
+from supervisor_restarter.restart.ways import Waiting
+
+
+class CannotRestart(ValueError):
+    """Why a restart cannot begin, as a sentence that names the process."""
+
+class Roster:
+    """All slots, and of these: the `waiting` ones, the next to have its turn standing last; those
+    that are `down` and can be spawned; those found STARTING, which are `not_up_yet`; and in
+    `turns` those with which something was begun.
+    """
+
+    def __init__(self, slots: Iterable[Slot]):
+        self.slots: Dict[str, Slot] = {slot.name: slot for slot in slots}
+        self.waiting = sorted(slot for slot in self.slots.values() if not slot.found_down)
+        self.to_replace = len(self.waiting)
+        self.not_up_yet = {slot.name for slot in self.waiting
+                           if slot.state != ProcessStates.RUNNING}
+        self.down: Dict[str, Slot] = {}
+        self.turns = Turns()
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    @property
+    def taken(self) -> int:
+        """How many of those that were up have had their turn."""
+        return self.to_replace - len(self.waiting)
+
+    def put(self, slot: Slot, phase: str, now: float) -> None:
+        """Let a slot be in another phase, from now, a monotonic time, on."""
+        self.not_up_yet.discard(slot.name)
+        self.down.pop(slot.name, None)
+        slot.phase = phase
+        self.turns.note(slot, now)
+
+    def drop_settled(self) -> None:
+        """Let the next one to have its turn be one that waits for it."""
+        while self.waiting and self.waiting[-1].phase != Phase.WAITING:
+            self.waiting.pop()
+
+    def unsettled(self) -> List[Slot]:
+        """Return those that nobody has given up on, and that are not restarted."""
+        return [slot for slot in self.slots.values()
+                if slot.phase in PENDING or slot.beside is not None]
+
+    def in_phase(self, phase: str) -> List[Slot]:
+        """Return those in a phase."""
+        return [slot for slot in self.slots.values() if slot.phase == phase]
+
+    def left_as_they_were(self) -> int:
+        """Return how many have the process of the call, which nobody has told to stop."""
+        return sum(slot.has_old for slot in self.slots.values())
+
+    def count(self) -> Counter:
+        """Return how many are in which phase."""
+        return Counter(slot.phase for slot in self.slots.values())
+
+    def pending(self) -> str:
+        """Return, for a message, how many are pending in which phase."""
+        phases = self.count()
+        pending = ['%d %s' % (phases[phase], phase) for phase in PENDING if phases[phase]]
+        return '%d of %d processes pending (%s)' % (
+            sum(phases[phase] for phase in PENDING), len(self), ', '.join(pending))
+
+    def info(self) -> Dict[str, Any]:
+        """Return what `getRestartInfo` tells of the slots."""
+        phases, active = self.count(), list(self.turns.active.values())
+        return dict({phase: phases[phase] for phase in PHASES}, total=len(self),
+                    surging=sum(slot.beside is not None for slot in active),
+                    awaiting=[{'name': slot.name, 'awaited': slot.watch.awaited,
+                               'seen': slot.watch.seen} for slot in active if slot.is_awaited])
+
+
+def slots_of(group: Any, readiness: Any, settings: Settings) -> Iterator[Slot]:
+    """Make a slot for each process that a group has now; see `GroupRestart` for `readiness`.
+
+    Raises CannotRestart.
+    """
+    for name, process in group.processes.items():
+        try:
+            declared = readiness and readiness.declared(process)
+        except ValueError as why:
+            raise CannotRestart('%s: %s' % (make_namespec(group.config.name, name), why)) from None
+        for taken in (name + SUCCESSOR, name + PREDECESSOR):
+            if settings.max_surge and taken in group.processes:
+                raise CannotRestart('%s: with max_surge a second process of %s would have this name'
+                                    % (make_namespec(group.config.name, taken), name))
+        yield Slot(name, process, Waiting, declared)

@@ -1,0 +1,153 @@
+"""What moves the slots of a restart on, one at a time."""
+
+import functools
+import traceback
+from typing import Any, Callable
+
+from supervisor.states import ProcessStates
+
+from supervisor_restarter.restart.agenda import Agenda
+from supervisor_restarter.restart.faults import Faults
+from supervisor_restarter.restart.hands import Hands
+from supervisor_restarter.restart.outcome import Outcome
+from supervisor_restarter.restart.roster import Roster
+from supervisor_restarter.restart.slot import Phase, Slot, Standing, seconds_to_change
+from supervisor_restarter.restart.times import Times
+
+GIVEN_UP = (Phase.FAILED, Phase.REMOVED)
+CHANGING = (ProcessStates.STARTING, ProcessStates.STOPPING)
+
+
+class Steps:
+    """Looks at a slot, spawns what is down in it, gives it its turn.
+
+    What goes wrong with one process, whatever it is, must not keep the others down: it becomes a
+    fault of that process.
+    """
+
+    def __init__(self, roster: Roster, verdict: Outcome, times: Times, agenda: Agenda,
+                 hands: Hands, clock: Any):
+        self.roster = roster
+        self.verdict = verdict
+        self.times = times
+        self.agenda = agenda
+        self.hands = hands
+        self.clock = clock
+
+    def look_at(self, slot: Slot) -> None:
+        """See where a slot stands, and note what follows."""
+        self._guard(self._look_at, slot)
+
+    def spawn(self, slot: Slot) -> None:
+        """Spawn what is down in a slot."""
+        self._guard(self._spawn, slot)
+
+    def take_turn(self, slot: Slot, way: Any) -> None:
+        """Begin to replace the process of a slot in one of the `ways`, if it still waits."""
+        self._guard(functools.partial(self._take_turn, way), slot)
+
+    def move(self, slot: Slot, phase: str) -> None:
+        """Let a slot be in another phase."""
+        self.times.moved = self.clock.monotonic()
+        self.agenda.forget(slot.name)
+        self.roster.put(slot, phase, self.times.moved)
+        if phase not in (Phase.STOPPING, Phase.STARTING):
+            slot.close_watch()
+
+    def _look_at(self, slot: Slot) -> None:
+        if slot.phase in GIVEN_UP and slot.beside is None:
+            return
+        for process in (slot.process, slot.beside):
+            if process is not None and process.get_state() in CHANGING:
+                process.transition()
+        if slot.phase not in GIVEN_UP:
+            if not self.hands.has(slot):
+                self.move(slot, Phase.REMOVED)
+            else:
+                self._judge(slot)
+        if slot.beside is not None and slot.phase != Phase.STARTING:
+            self._let_go(slot)
+        if slot.state == ProcessStates.RUNNING:
+            self.roster.not_up_yet.discard(slot.name)
+        if (slot.phase == Phase.STOPPING and slot.beside is None
+                and slot.may_be_spawned(self.clock.time())):
+            self.roster.down[slot.name] = slot
+        elif slot.active or slot.name in self.roster.not_up_yet:
+            self._expect(slot)
+        self.roster.turns.note(slot, self.clock.monotonic())
+
+    def _judge(self, slot: Slot) -> None:
+        standing = slot.way.standing(slot, self.clock.time())
+        if slot.declaration is not None and standing.phase in (Phase.STARTING, Phase.RESTARTED):
+            if slot.newest.pid and slot.newest.pid != slot.watched:
+                self.hands.watch_again(slot)
+            if slot.watch is not None:
+                slot.watch.look()
+            standing = slot.way.standing(slot, self.clock.time())
+        if standing.code is not None:
+            self._fail(slot, standing)
+        elif standing.phase != slot.phase:
+            self.move(slot, standing.phase)
+            slot.way.moved(slot, self.hands)
+        now = self.clock.monotonic()
+        if slot.is_awaited and now >= self.times.deadline_of(slot):
+            self._fail(slot, Standing(Phase.FAILED, Faults.NOT_READY, 'after %.3g seconds: %s' % (
+                now - self.times.began_for(slot), slot.watch.seen)))
+
+    def _let_go(self, slot: Slot) -> None:
+        standing = self.hands.let_go(slot)
+        if slot.phase == Phase.STOPPING:
+            if standing is not None:
+                self._fail(slot, standing)
+            elif slot.beside is None:
+                self._judge(slot)
+
+    def _spawn(self, slot: Slot) -> None:
+        # Since the last look, in an earlier slice, somebody may have started or removed it.
+        self._look_at(slot)
+        if self.roster.down.pop(slot.name, None) is None:
+            return
+        self._stand(slot, self.hands.spawn(slot, slot.process) or Standing(Phase.STARTING))
+
+    def _take_turn(self, way: Any, slot: Slot) -> None:
+        self._look_at(slot)
+        if slot.phase == Phase.WAITING:
+            slot.way = way
+            self._stand(slot, way.begin(slot, self.hands))
+
+    def _stand(self, slot: Slot, standing: Standing) -> None:
+        if standing.code is not None:
+            self._fail(slot, standing)
+        else:
+            self.move(slot, standing.phase)
+        self._look_at(slot)
+
+    def _expect(self, slot: Slot) -> None:
+        now, wall = self.clock.monotonic(), self.clock.time()
+        processes = [process for process in (slot.process, slot.beside)
+                     if process is not None and process.get_state() != ProcessStates.RUNNING]
+        # supervisor/process.py: transition asks for more than startsecs, hence the millisecond.
+        times = [now + 0.001 + max(0.0, seconds_to_change(process, wall)) for process in processes]
+        if slot.is_awaited:
+            times += [now + slot.watch.due(), self.times.deadline_of(slot)]
+        elif slot.phase == Phase.STARTING and times and not self.times.pacing.one_up_lets_one_down:
+            self.agenda.expect_last(times[0])
+            return
+        if times:
+            self.agenda.expect(slot.name, min(times))
+
+    def _fail(self, slot: Slot, standing: Standing) -> None:
+        fault = self.verdict.fail(slot.name, standing.code, standing.explanation)
+        self.move(slot, Phase.FAILED)
+        if slot.beside is not None:
+            self.agenda.changed(slot.name)
+        self.hands.log('warn', '%s: %s' % (slot.name, fault.text))
+
+    def _guard(self, action: Callable[[Slot], None], slot: Slot) -> None:
+        try:
+            action(slot)
+        except Exception as why:
+            self.hands.log('critical', '%s: %s' % (slot.name, traceback.format_exc()))
+            if slot.phase != Phase.FAILED:
+                self._fail(slot, Standing(Phase.FAILED, Faults.FAILED,
+                                          '%s: %s' % (type(why).__name__, why)))

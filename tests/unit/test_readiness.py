@@ -1,0 +1,291 @@
+"""A process that declares its readiness counts as up when it is ready, and not before."""
+
+import pytest
+from supervisor.states import ProcessStates
+
+from supervisor_restarter.restart.faults import RPCError
+from supervisor_restarter.restart.group_restart import GroupRestart
+from supervisor_restarter.restart.roster import CannotRestart
+from supervisor_restarter.restart.settings import Limit, Settings
+from tests.unit.fakes import FakeReadiness, World
+
+URL = 'http://127.0.0.1:8001/health'
+LATE = Settings(timeout=100.0, delay=50.0)
+ONE = LATE._replace(max_unavailable=Limit(1))
+
+
+def begin(world, readiness, settings=LATE):
+    restart = GroupRestart(world.supervisord, world.group, settings, world.clock, readiness)
+    restart.advance()
+    return restart
+
+
+def passes(world, restart, seconds):
+    """Let time pass as the main loop does: a pass whenever one is due."""
+    until = world.clock.now + seconds
+    while not restart.finished and world.clock.now + restart.due() <= until:
+        world.clock.forward(restart.due())
+        restart.advance(everything=False)
+    world.clock.forward(max(0.0, until - world.clock.now))
+
+
+def down(world, restart, *names):
+    for name in names:
+        world[name].die()
+        restart.changed(name, running=False)
+    restart.advance(everything=False)
+
+
+def stopped(world):
+    return [name for what, name in world.history if what == 'stop']
+
+
+def fault(name, text, code=0x460):
+    return {'code': code, 'text': text, 'group': 'web', 'name': name}
+
+
+@pytest.mark.parametrize('value', ['notify', URL])
+@pytest.mark.parametrize('settings', [LATE, ONE])
+@pytest.mark.parametrize('startsecs', [0, 1])
+def test_the_restart_waits_until_a_process_is_ready_and_running(value, settings, startsecs):
+    world, readiness = World('a', startsecs=startsecs), FakeReadiness(a=value)
+    restart = begin(world, readiness, settings)
+    down(world, restart, 'a')
+    passes(world, restart, 3.0)
+    assert (world.states(), restart.finished) == ({'a': 'RUNNING'}, False)
+    readiness.watches['a'].becomes_ready()
+    assert restart.due() == 0
+    restart.advance(everything=False)
+    assert restart.outcome is True
+    assert readiness.watches['a'].closed
+
+
+def test_rolling_one_that_is_ready_lets_the_next_go_though_it_is_not_running():
+    world, readiness = World('a', 'b', startsecs=5), FakeReadiness(a=URL, b=URL)
+    restart = begin(world, readiness, ONE)
+    down(world, restart, 'b')
+    passes(world, restart, 0.5)
+    assert stopped(world) == ['b']
+    readiness.watches['b'].becomes_ready()
+    restart.advance(everything=False)
+    assert (stopped(world), world.states()['b']) == (['b', 'a'], 'STARTING')
+    down(world, restart, 'a')
+    readiness.watches['a'].becomes_ready()
+    passes(world, restart, 4.4)
+    assert restart.outcome is None  # all are ready, and the last is not RUNNING
+    passes(world, restart, 0.7)
+    assert restart.outcome is True
+    assert world.clock.now - 1000 < 5.7
+
+
+def test_rolling_one_that_is_running_and_not_ready_lets_no_other_go():
+    world, readiness = World('a', 'b'), FakeReadiness(a=URL, b=URL)
+    restart = begin(world, readiness, ONE)
+    down(world, restart, 'b')
+    passes(world, restart, 30.0)
+    assert (stopped(world), world.states()['b']) == (['b'], 'RUNNING')
+
+
+def test_one_that_dies_after_it_was_ready_ends_a_rolling_restart():
+    world, readiness = World('a', 'b', 'c', startsecs=5), FakeReadiness(a=URL, b=URL, c=URL)
+    restart = begin(world, readiness, ONE)
+    down(world, restart, 'c')
+    readiness.watches['c'].becomes_ready()
+    restart.advance(everything=False)
+    down(world, restart, 'c')
+    down(world, restart, 'b')
+    readiness.watches['b'].becomes_ready()
+    passes(world, restart, 6.0)
+    assert [entry['text'] for entry in restart.outcome] == [
+        'START_FAILED: Exited too quickly (process log may have details)',
+        'STOPPED_EARLY: 1 failed, 1 of 3 processes left as they were']
+
+
+def test_staggered_a_batch_goes_by_the_clock_and_not_by_readiness():
+    world, readiness = World('a', 'b'), FakeReadiness(a=URL, b=URL)
+    restart = begin(world, readiness, Settings(delay=2.0, timeout=50.0, stagger_factor=2))
+    down(world, restart, 'b')
+    passes(world, restart, 1.9)
+    assert stopped(world) == ['b']
+    passes(world, restart, 0.2)
+    assert stopped(world) == ['b', 'a']
+
+
+# Not ready in time
+
+def test_rolling_one_that_is_not_ready_in_its_time_is_a_fault_and_runs_on():
+    world, readiness = World(*'abcd'), FakeReadiness(**dict.fromkeys('abcd', URL))
+    restart = begin(world, readiness, ONE._replace(timeout=3.0))
+    down(world, restart, 'd')
+    readiness.watches['d'].seen = URL + ' answered 503'
+    passes(world, restart, 3.1)
+    assert restart.outcome == [
+        fault('d', 'NOT_READY: after 3 seconds: %s answered 503' % URL),
+        fault('', 'STOPPED_EARLY: 1 failed, 3 of 4 processes left as they were', 0x450)]
+    assert world.states()['d'] == 'RUNNING' and stopped(world) == ['d']
+    assert readiness.watches['d'].closed
+
+
+def test_rolling_the_window_is_narrower_for_good_by_one_that_is_not_ready():
+    world, readiness = World(*'abcd'), FakeReadiness(d=URL)
+    restart = begin(world, readiness, ONE._replace(timeout=3.0, max_unavailable=Limit(2)))
+    for name in 'dcba':
+        down(world, restart, name)
+        passes(world, restart, 1.1)
+        if name == 'c':
+            assert stopped(world) == ['d', 'c', 'b']
+    passes(world, restart, 3.0)
+    assert restart.outcome == [fault('d', 'NOT_READY: after 3 seconds: refused')]
+
+
+@pytest.mark.parametrize('names', ['a', 'ab'])
+def test_all_at_once_the_time_is_that_of_the_call_and_the_fault_its_own(names):
+    world, readiness = World(*names), FakeReadiness(**dict.fromkeys(names, URL))
+    restart = begin(world, readiness, LATE._replace(timeout=3.0))
+    down(world, restart, *names)
+    passes(world, restart, 2.9)
+    assert restart.outcome is None
+    passes(world, restart, 0.2)
+    assert restart.finished
+    assert restart.outcome == [fault(name, 'NOT_READY: after 3 seconds: refused') for name in names]
+
+
+def test_all_at_once_others_that_are_late_are_a_timeout_after_it():
+    world, readiness = World('a', 'b'), FakeReadiness(a=URL)
+    restart = begin(world, readiness, LATE._replace(timeout=3.0))
+    down(world, restart, 'a')
+    passes(world, restart, 3.1)
+    assert restart.outcome == [
+        fault('a', 'NOT_READY: after 3 seconds: refused'),
+        fault('', 'TIMEOUT: after 3 seconds 1 of 2 processes pending (1 stopping)', 0x420)]
+
+
+@pytest.mark.parametrize('settings', [LATE, ONE])
+def test_one_that_asks_for_more_time_gets_it(settings):
+    world, readiness = World('a'), FakeReadiness(a='notify')
+    restart = begin(world, readiness, settings._replace(timeout=3.0))
+    down(world, restart, 'a')
+    readiness.watches['a'].extended_until = world.clock.now + 7.0
+    readiness.watches['a'].changed()
+    passes(world, restart, 6.9)
+    assert restart.outcome is None
+    passes(world, restart, 0.2)
+    assert restart.outcome[0] == fault('a', 'NOT_READY: after 7 seconds: refused')
+
+
+def test_one_that_asks_for_more_time_does_not_get_it_for_the_others():
+    world, readiness = World('a', 'b'), FakeReadiness(a='notify')
+    restart = begin(world, readiness, LATE._replace(timeout=3.0))
+    down(world, restart, 'a')
+    readiness.watches['a'].extended_until = world.clock.now + 7.0
+    passes(world, restart, 3.1)
+    assert isinstance(restart.outcome, RPCError) and restart.outcome.text.startswith('TIMEOUT')
+
+
+def test_one_that_exits_before_it_is_ready_is_a_fault_that_says_so():
+    world, readiness = World('a', startsecs=0), FakeReadiness(a='notify')
+    restart = begin(world, readiness)
+    down(world, restart, 'a')
+    world.clock.forward(0.1)
+    world['a'].die(exitstatus=0)
+    restart.advance()
+    assert restart.outcome == [
+        fault('a', 'START_FAILED: exited with status 0 before it was ready', 0x430)]
+
+
+# What is watched, and how
+
+def test_a_watch_is_looked_at_when_it_is_due():
+    world, readiness = World('a'), FakeReadiness(a=URL)
+    restart = begin(world, readiness)
+    down(world, restart, 'a')
+    looks = readiness.watches['a'].looks
+    assert restart.due() == pytest.approx(0.1)
+    passes(world, restart, 0.35)
+    assert readiness.watches['a'].looks == looks + 3
+
+
+def test_what_is_awaited_of_whom_is_told():
+    world, readiness = World('a', 'b'), FakeReadiness(a=URL)
+    restart = begin(world, readiness)
+    down(world, restart, 'a', 'b')
+    assert restart.info()['awaiting'] == [{'name': 'a', 'awaited': URL, 'seen': 'refused'}]
+    assert restart.info()['starting'] == 2
+    readiness.watches['a'].becomes_ready()
+    passes(world, restart, 1.1)
+    assert restart.info()['awaiting'] == []
+
+
+def test_a_wrong_declaration_is_a_fault_before_anything_is_stopped():
+    world, readiness = World('a', 'b'), FakeReadiness(b='wrong')
+    with pytest.raises(CannotRestart) as why:
+        begin(world, readiness)
+    assert str(why.value) == "web:b: RESTARTER_READY = 'wrong': must be right"
+    assert world.history == []
+
+
+def test_a_process_whose_socket_cannot_be_had_comes_up_all_the_same_and_is_a_fault():
+    world, readiness = World('a', 'b'), FakeReadiness(a='notify')
+    readiness.trouble = OSError(24, 'Too many open files')
+    restart = begin(world, readiness)
+    down(world, restart, 'a', 'b')
+    passes(world, restart, 1.1)
+    assert ('spawn', 'a') in world.history
+    assert restart.outcome == [
+        fault('a', 'NOT_READY: cannot be seen: [Errno 24] Too many open files')]
+
+
+@pytest.mark.parametrize('value, watched', [(URL, True), ('notify', False)])
+def test_one_that_somebody_else_spawns_is_asked_where_that_can_be(value, watched):
+    world, readiness = World('a'), FakeReadiness(a=value)
+    restart = begin(world, readiness)
+    world['a'].die()
+    world['a'].spawn()
+    restart.changed('a', running=False)
+    restart.advance(everything=False)
+    assert ('a' in readiness.watches) == watched
+    passes(world, restart, 1.1)
+    assert restart.finished != watched
+
+
+def test_the_watch_of_a_process_that_was_replaced_says_nothing_of_the_new_one():
+    world, readiness = World('a', startsecs=5), FakeReadiness(a=URL)
+    restart = begin(world, readiness)
+    down(world, restart, 'a')
+    first = readiness.watches['a']
+    first.becomes_ready()
+    restart.advance()
+    world['a'].stop()
+    world['a'].die()
+    world['a'].spawn()
+    restart.advance()
+    assert first.closed and readiness.watches['a'] is not first
+    passes(world, restart, 6.0)
+    assert not restart.finished
+
+
+def stopping_supervisord(world):
+    world.supervisord.options.mood = -1
+
+
+def removed_group(world):
+    del world.supervisord.process_groups['web']
+
+
+def dead_process(world):
+    world['a'].change_state(ProcessStates.FATAL)
+
+
+def removed_process(world):
+    del world.group.processes['a']
+
+
+@pytest.mark.parametrize('event', [stopping_supervisord, removed_group, dead_process,
+                                   removed_process])
+def test_however_it_ends_no_watch_is_left(event):
+    world, readiness = World('a', 'b'), FakeReadiness(a=URL)
+    restart = begin(world, readiness)
+    down(world, restart, 'a')
+    event(world)
+    restart.advance()
+    assert readiness.watches['a'].closed

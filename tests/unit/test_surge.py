@@ -1,0 +1,370 @@
+"""New before old: a process is replaced by one that is up before the old one is told to stop."""
+
+import pytest
+from supervisor import events
+from supervisor.states import ProcessStates, SupervisorStates
+
+from supervisor_restarter.restart.group_restart import GroupRestart
+from supervisor_restarter.restart.restarts import Restarts
+from supervisor_restarter.restart.roster import CannotRestart
+from supervisor_restarter.restart.settings import Limit, Settings
+from tests.unit.fakes import FakeReadiness, World
+
+URL = 'http://127.0.0.1:8001/health'
+ONE = Settings(timeout=100.0, delay=50.0, max_surge=Limit(1))
+
+
+@pytest.fixture(autouse=True)
+def no_events():
+    yield
+    events.clear()
+
+
+def begin(world, settings=ONE, readiness=None):
+    restart = GroupRestart(world.supervisord, world.group, settings, world.clock, readiness)
+    restart.advance()
+    return restart
+
+
+def passes(world, restart, seconds):
+    """Let time pass as the main loop does: a pass whenever one is due."""
+    until = world.clock.now + seconds
+    while not restart.finished and world.clock.now + restart.due() <= until:
+        world.clock.forward(restart.due())
+        restart.advance(everything=False)
+    world.clock.forward(max(0.0, until - world.clock.now))
+
+
+def ends(world, restart, name, **how):
+    """Let a process end, as supervisord tells it."""
+    world[name].die(**how)
+    restart.changed(name, running=False)
+    restart.advance(everything=False)
+
+
+def names(world):
+    return sorted(world.group.processes)
+
+
+def fault(name, text, code=0x430):
+    return {'code': code, 'text': text, 'group': 'web', 'name': name}
+
+
+QUICK = 'START_FAILED: Exited too quickly (process log may have details)'
+
+
+def test_a_successor_starts_while_the_old_one_serves_and_takes_its_slot_when_it_is_up():
+    world = World('a')
+    old = world['a']
+    restart = begin(world)
+    new = world['a.new']
+    assert world.history == [('spawn', 'a.new')]
+    assert (world['a'], new.config.environment) == (old, {'SUPERVISOR_PROCESS_NAME': 'a'})
+    passes(world, restart, 1.1)
+    assert (world['a'], world['a.old'], names(world)) == (new, old, ['a', 'a.old'])
+    assert world.history[1:] == [('stop', 'a.old')]
+    assert restart.info()['stopping'] == restart.info()['surging'] == 1
+    ends(world, restart, 'a.old')
+    assert (restart.outcome, names(world)) == (True, ['a'])
+    assert world.history == [('spawn', 'a.new'), ('stop', 'a.old')]
+
+
+def test_the_slot_keeps_the_very_configuration_that_it_had():
+    world = World('a')
+    config = world['a'].config
+    config.environment = {'KEY': 'value'}
+    restart = begin(world)
+    assert world['a.new'].config.environment == {'KEY': 'value', 'SUPERVISOR_PROCESS_NAME': 'a'}
+    passes(world, restart, 1.1)
+    assert world['a'].config is config
+    assert (config.name, config.environment) == ('a', {'KEY': 'value'})
+
+
+def test_never_more_are_alive_than_the_group_has_and_the_surge_and_never_fewer_are_up():
+    world = World(*'abcde')
+    restart = begin(world, ONE._replace(max_surge=Limit(2)))
+    while not restart.finished:
+        alive = [process for process in world.group.processes.values() if process.pid]
+        up = [process for process in alive if process.state == ProcessStates.RUNNING]
+        assert len(alive) <= 7 and len(up) >= 5
+        for name in names(world):
+            if world[name].state == ProcessStates.STOPPING:
+                ends(world, restart, name)
+                break
+        else:
+            passes(world, restart, restart.due() + 0.001)
+    assert restart.outcome is True
+    assert names(world) == list('abcde')
+
+
+def test_a_listener_sees_one_running_event_of_the_slot_with_its_new_pid_and_no_stopped():
+    world = World('a')
+    seen = []
+    events.subscribe(events.ProcessStateEvent, lambda event: seen.append(
+        (type(event).__name__, event.process.config.name, event.process.pid)))
+    restart = begin(world)
+    pid = world['a.new'].pid
+    passes(world, restart, 1.1)
+    ends(world, restart, 'a.old')
+    assert [event for event in seen if event[1] == 'a'] == [('ProcessStateRunningEvent', 'a', pid)]
+    assert ('ProcessStateStoppedEvent', 'a.old', 0) in seen
+
+
+def test_one_that_is_ready_takes_over_before_it_is_running_and_the_restart_waits_for_that():
+    world, readiness = World('a', startsecs=5), FakeReadiness(**{'a': URL})
+    seen = []
+    events.subscribe(events.ProcessStateRunningEvent, lambda event: seen.append(
+        event.process.config.name))
+    restart = begin(world, readiness=readiness)
+    passes(world, restart, 0.5)
+    readiness.watches['a.new'].becomes_ready()
+    restart.advance(everything=False)
+    assert ('stop', 'a.old') in world.history and seen == []
+    ends(world, restart, 'a.old')
+    assert restart.outcome is None
+    passes(world, restart, 4.7)
+    assert (restart.outcome, seen) == (True, ['a'])
+
+
+def test_one_that_is_running_and_not_ready_does_not_take_over():
+    world, readiness = World('a'), FakeReadiness(**{'a': URL})
+    restart = begin(world, readiness=readiness)
+    passes(world, restart, 20.0)
+    assert world.states() == {'a': 'RUNNING', 'a.new': 'RUNNING'}
+    assert ('stop', 'a') not in world.history
+
+
+# A broken release
+
+@pytest.mark.parametrize('size, surge', [(1, Limit(1)), (4, Limit(1)), (10, Limit(1)),
+                                         (1, Limit(25, True)), (10, Limit(25, True))])
+def test_a_broken_release_costs_nothing(size, surge):
+    group = 'abcdefghij'[:size]
+    world = World(*group)
+    old = {name: world[name].pid for name in group}
+    restart = begin(world, ONE._replace(max_surge=surge))
+    while not restart.finished:
+        for name in names(world):
+            if name.endswith('.new') and world[name].pid:
+                ends(world, restart, name)
+                break
+        else:
+            passes(world, restart, 0.1)
+    failed = [group[-1 - number] for number in range(surge.of(size))]
+    assert sorted(entry['name'] for entry in restart.outcome[:-1]) == sorted(failed)
+    assert {entry['text'] for entry in restart.outcome[:-1]} == {QUICK}
+    assert restart.outcome[-1] == fault('', 'STOPPED_EARLY: %d failed, %d of %d processes left as '
+                                        'they were' % (len(failed), size, size), 0x450)
+    assert {name: process.pid for name, process in world.group.processes.items()} == old
+    assert not [entry for entry in world.history if entry[0] == 'stop']
+
+
+def test_a_successor_that_cannot_be_spawned_is_gone_and_a_fault():
+    world = World('a')
+    world.made = lambda process: setattr(process, 'spawn_error', "can't find command")
+    restart = begin(world)
+    restart.advance()
+    assert restart.outcome[0] == fault('a', "SPAWN_ERROR: can't find command", 50)
+    assert (names(world), world.states()) == (['a'], {'a': 'RUNNING'})
+
+
+@pytest.mark.parametrize('raises', [OSError('address in use'), RuntimeError('oops')])
+def test_a_spawn_that_raises_leaves_no_successor(raises):
+    world = World('a')
+    world.made = lambda process: setattr(process, 'raises', raises)
+    restart = begin(world)
+    passes(world, restart, 0.1)
+    assert str(raises) in restart.outcome[0]['text']
+    assert names(world) == ['a']
+
+
+def test_a_successor_that_is_not_ready_in_time_is_stopped_and_the_old_one_serves():
+    world, readiness = World('a'), FakeReadiness(**{'a': URL})
+    restart = begin(world, ONE._replace(timeout=3.0), readiness)
+    passes(world, restart, 3.1)
+    assert world.history == [('spawn', 'a.new'), ('stop', 'a.new')]
+    ends(world, restart, 'a.new')
+    assert restart.outcome == [
+        fault('a', 'NOT_READY: after 3 seconds: refused', 0x460),
+        fault('', 'STOPPED_EARLY: 1 failed, 1 of 1 processes left as they were', 0x450)]
+    assert (names(world), readiness.watches['a.new'].closed) == (['a'], True)
+
+
+def test_one_that_dies_after_it_took_over_is_a_fault():
+    world, readiness = World('a', 'b', startsecs=5), FakeReadiness(b=URL)
+    restart = begin(world, readiness=readiness)
+    readiness.watches['b.new'].becomes_ready()
+    restart.advance(everything=False)
+    world['b'].die()
+    restart.changed('b', running=False)
+    restart.advance(everything=False)
+    ends(world, restart, 'b.old')
+    passes(world, restart, 1.0)
+    assert restart.outcome[0] == fault('b', QUICK)
+    assert names(world) == ['a', 'b']
+
+
+# Ends
+
+@pytest.mark.parametrize('end', ['cancel', 'timeout'])
+def test_when_it_settles_a_successor_that_is_not_up_is_stopped_and_gone(end):
+    world = World(*'ab', startsecs=20)
+    restart = begin(world, ONE._replace(timeout=3.0))
+    if end == 'cancel':
+        restart.cancel()
+    else:
+        world.clock.forward(3.0)
+    restart.advance(everything=False)
+    restart.advance(everything=False)
+    assert world.history == [('spawn', 'b.new'), ('stop', 'b.new')]
+    ends(world, restart, 'b.new')
+    assert restart.finished and names(world) == ['a', 'b']
+    assert restart.outcome.code == (0x451 if end == 'cancel' else 0x420)
+    assert restart.info()['waiting'] == 2
+
+
+@pytest.mark.parametrize('end', ['cancel', 'timeout'])
+def test_when_it_settles_a_hand_over_that_has_begun_is_finished(end):
+    world = World(*'ab')
+    restart = begin(world, ONE._replace(timeout=3.0))
+    passes(world, restart, 1.1)
+    if end == 'cancel':
+        restart.cancel()
+    passes(world, restart, 3.0)
+    ends(world, restart, 'b.old')
+    assert restart.finished and names(world) == ['a', 'b']
+    assert restart.info()['restarted'] == restart.info()['waiting'] == 1
+
+
+def test_when_supervisord_stops_nothing_is_spawned_and_supervisord_has_both():
+    world = World('a')
+    restart = begin(world)
+    world.supervisord.options.mood = SupervisorStates.SHUTDOWN
+    restart.advance()
+    assert restart.finished and names(world) == ['a', 'a.new']
+    assert world.history == [('spawn', 'a.new')]
+
+
+# Others
+
+def test_one_that_is_down_at_the_call_is_started_as_ever():
+    world = World('a')
+    world.add('b', ProcessStates.STOPPED)
+    restart = begin(world)
+    assert world.history == [('spawn', 'b'), ('spawn', 'a.new')]
+    passes(world, restart, 1.1)
+    ends(world, restart, 'a.old')
+    assert restart.outcome is True
+
+
+def test_a_slot_that_somebody_stops_is_a_fault_and_its_successor_goes():
+    world = World('a')
+    restart = begin(world)
+    world['a'].stop()
+    ends(world, restart, 'a')
+    passes(world, restart, 1.2)
+    ends(world, restart, 'a.new')
+    assert restart.outcome[0] == fault('a', 'START_FAILED: stopped by somebody else')
+    assert world.states() == {'a': 'STOPPED'}
+
+
+def test_an_old_one_that_dies_has_its_successor_all_the_same():
+    world = World('a')
+    restart = begin(world)
+    world.clock.forward(0.5)
+    ends(world, restart, 'a')
+    passes(world, restart, 0.6)
+    assert (restart.outcome, names(world), world.states()) == (True, ['a'], {'a': 'RUNNING'})
+    assert world.history == [('spawn', 'a.new')]
+
+
+def test_an_old_one_that_supervisor_has_started_again_goes_when_the_new_one_is_up():
+    world = World('a')
+    restart = begin(world)
+    ends(world, restart, 'a')
+    world['a'].state = ProcessStates.EXITED
+    world['a'].spawn()
+    passes(world, restart, 1.1)
+    ends(world, restart, 'a.old')
+    assert (restart.outcome, names(world)) == (True, ['a'])
+
+
+def test_a_successor_that_somebody_stops_is_a_fault_and_the_old_one_serves():
+    world = World('a')
+    restart = begin(world)
+    world['a.new'].stop()
+    ends(world, restart, 'a.new')
+    passes(world, restart, 1.2)
+    assert restart.outcome[0] == fault('a', 'START_FAILED: stopped by somebody else')
+    assert world.states() == {'a': 'RUNNING'}
+
+
+def test_a_slot_that_is_removed_takes_its_successor_along():
+    world = World('a', 'b')
+    restart = begin(world)
+    del world.group.processes['b']
+    restart.advance()
+    assert world.history == [('spawn', 'b.new'), ('stop', 'b.new')]
+    ends(world, restart, 'b.new')
+    assert 'b.new' not in names(world)
+    assert world.history[2:] == [('spawn', 'a.new')]
+
+
+def test_one_that_leaves_and_is_started_again_by_somebody_is_stopped_all_the_same():
+    world = World('a')
+    restart = begin(world)
+    passes(world, restart, 1.1)
+    world['a.old'].die()
+    world['a.old'].spawn()
+    restart.changed('a.old', running=False)
+    restart.advance(everything=False)
+    ends(world, restart, 'a.old')
+    assert (restart.outcome, names(world)) == (True, ['a'])
+
+
+def test_one_that_cannot_be_stopped_is_a_fault_and_stays_to_be_seen():
+    world = World('a')
+    world['a'].stop_error = 'unknown problem killing a:Traceback\nPermissionError: no\n'
+    restart = begin(world)
+    passes(world, restart, 1.1)
+    assert restart.outcome[0] == fault('a', 'STOP_FAILED: PermissionError: no', 0x431)
+    assert world.states() == {'a': 'RUNNING', 'a.old': 'UNKNOWN'}
+
+
+@pytest.mark.parametrize('taken', ['a.new', 'a.old'])
+def test_a_name_that_is_taken_is_a_fault_before_anything_is_spawned(taken):
+    world = World('a', taken)
+    with pytest.raises(CannotRestart) as why:
+        begin(world)
+    assert str(why.value) == ('web:%s: with max_surge a second process of a would have this name'
+                              % taken)
+    assert world.history == []
+
+
+# With a window of those that are down
+
+def test_with_max_unavailable_both_bounds_hold():
+    world = World(*'abcd')
+    restart = begin(world, ONE._replace(max_unavailable=Limit(1)))
+    restart.advance()
+    assert world.history == [('stop', 'd'), ('spawn', 'c.new')]
+    passes(world, restart, 0.5)
+    assert len(world.history) == 2
+    ends(world, restart, 'd')
+    passes(world, restart, 0.6)
+    assert world.history[2:] == [('spawn', 'd'), ('stop', 'c.old')]
+    ends(world, restart, 'c.old')
+    assert world.history[4:] == [('spawn', 'b.new')]
+    passes(world, restart, 0.5)
+    assert world.history[5:] == [('stop', 'a')]
+
+
+def test_the_events_of_both_processes_turn_to_their_slot():
+    world = World('a')
+    restarts = Restarts(world.supervisord, world.clock)
+    restart = restarts.begin('web', ONE)
+    restarts.advance()
+    world['a.new'].die()
+    assert restart.due() == 0
+    restarts.advance(everything=False)
+    assert restart.finished and restarts.finished
