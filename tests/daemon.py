@@ -318,6 +318,13 @@ def group(name: str, numprocs: int, command: str = MANNERS['at once'], startsecs
     return '\n'.join(lines) + '\n'
 
 
+def heed_ctrl_c() -> None:
+    """Let SIGINT end this process: as `preexec_fn`, it does so where the tests run in the
+    background, and a shell has told them to ignore it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def descendants(pid: int) -> List[int]:
     """Return the process ids of the children of `pid` and of theirs."""
     children: Dict[int, List[int]] = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import descendants, wait_until
+from tests.daemon import descendants, heed_ctrl_c, wait_until
 
 DEMO = Path(__file__).parents[2] / 'examples' / 'demo.py'
 
@@ -33,7 +33,7 @@ def demo(folder):
         process = subprocess.Popen(
             [sys.executable, str(DEMO)], env=dict(os.environ, TMPDIR=str(temporary)),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            universal_newlines=True)
+            universal_newlines=True, preexec_fn=heed_ctrl_c)
         started.append(process)
         return process
 

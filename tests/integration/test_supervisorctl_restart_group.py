@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.daemon import MANNERS, SCRIPTS, Daemon, free_port, group, wait_until
+from tests.daemon import MANNERS, SCRIPTS, Daemon, free_port, group, heed_ctrl_c, wait_until
 
 SCRIPT = str(SCRIPTS / 'supervisorctl_restart_group')
 
@@ -70,7 +70,7 @@ def test_ctrl_c_says_that_the_restart_goes_on_and_it_does():
         before = daemon.wait_running('web')
         running = subprocess.Popen([SCRIPT, '-c', str(daemon.configuration), 'web'],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   universal_newlines=True)
+                                   universal_newlines=True, preexec_fn=heed_ctrl_c)
         wait_until(lambda: 'STOPPING' in daemon.states('web').values(), 'the restart has begun')
         running.send_signal(signal.SIGINT)
         output, error = running.communicate(timeout=20)
