@@ -118,20 +118,25 @@ class RestarterNamespaceRPCInterface:
         return restarting  # deferred
 
     @_rpc_method
-    def getRestartInfo(self, name):
+    def getRestartInfo(self, name, slots=False):
         """ Return how the running, or else the last, restart of a group stands
 
         @param string name     The group
+        @param boolean slots   May be left out; true for slots, what became of each process
         @return struct info    group, state (IDLE: never restarted, RESTARTING, SETTLING, FINISHED),
                                total and the numbers of processes that add up to it: waiting,
                                stopping, starting, restarted, failed, removed; surging, how many
                                of these have two processes now; elapsed in seconds; awaiting, an
                                array of structs of name, awaited and seen, for those that are to
                                become ready; faults, an array of structs of code, text, group and
-                               name
+                               name; slots, if asked for, an array of structs of name, phase and
+                               changes, an array of the phases so far and their seconds
         """
         self._update('getRestartInfo')
-        return self._restarts.info(self._group_name(name))
+        if not isinstance(slots, bool):
+            raise RPCError(Faults.INCORRECT_PARAMETERS, 'getRestartInfo: slots must be a boolean, '
+                           'not %s' % kind(slots))
+        return self._restarts.info(self._group_name(name), slots)
 
     @_rpc_method
     def cancelRestart(self, name):

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from supervisor.states import SupervisorStates
 
@@ -96,6 +96,10 @@ class GroupRestart:
                  'SETTLING' if self._verdict.ending else 'RESTARTING')
         return dict(self._roster.info(), group=self.name, state=state,
                     elapsed=until - self._times.began, faults=self._verdict.structs())
+
+    def slots(self) -> List[Dict[str, Any]]:
+        """Return the array `slots` of that struct."""
+        return self._roster.history(self._times.began)
 
     # what others tell
 

@@ -58,14 +58,19 @@ class Restarts:
             raise RPCError(Faults.NO_RESTART, '%s: is not being restarted' % name)
         self._running[name].cancel()
 
-    def info(self, name: str) -> Dict[str, Any]:
-        """Return the struct of `getRestartInfo`. Raises RPCError: BAD_GROUP."""
+    def info(self, name: str, slots: bool = False) -> Dict[str, Any]:
+        """Return the struct of `getRestartInfo`, on request with its array `slots`.
+
+        Raises RPCError: BAD_GROUP.
+        """
         self._group(name)
-        if name in self._running:
-            return self._running[name].info()
-        return self._last.get(name) or dict(dict.fromkeys(PHASES, 0), group=name, state='IDLE',
+        restart = self._running.get(name)
+        if restart is not None:
+            return dict(restart.info(), slots=restart.slots()) if slots else restart.info()
+        last = self._last.get(name) or dict(dict.fromkeys(PHASES, 0), group=name, state='IDLE',
                                             total=0, elapsed=0.0, surging=0, awaiting=[],
-                                            faults=[])
+                                            faults=[], slots=[])
+        return {key: value for key, value in last.items() if slots or key != 'slots'}
 
     @property
     def finished(self) -> bool:
@@ -81,7 +86,7 @@ class Restarts:
                 self.supervisord.options.logger.critical('restarter: %s' % traceback.format_exc())
                 restart.give_up('%s: %s' % (type(why).__name__, why))
             if restart.finished:
-                self._last[name] = restart.info()
+                self._last[name] = dict(restart.info(), slots=restart.slots())
                 del self._running[name]
 
     def due(self) -> float:

@@ -43,6 +43,8 @@ class Roster:
         """Let a slot be in another phase, from now, a monotonic time, on."""
         self.not_up_yet.discard(slot.name)
         self.down.pop(slot.name, None)
+        if phase != slot.phase:
+            slot.changes.append((phase, now))
         slot.phase = phase
         self.turns.note(slot, now)
 
@@ -82,6 +84,15 @@ class Roster:
                     surging=sum(slot.beside is not None for slot in active),
                     awaiting=[{'name': slot.name, 'awaited': slot.watch.awaited,
                                'seen': slot.watch.seen} for slot in active if slot.is_awaited])
+
+    def history(self, began: float) -> List[Dict[str, Any]]:
+        """Return what `getRestartInfo` tells of each slot, in seconds since `began`."""
+        told = []
+        for name, slot in self.slots.items():
+            changes = [] if slot.found_down else [(Phase.WAITING, began)]
+            told.append({'name': name, 'phase': slot.phase, 'changes': [
+                [phase, round(when - began, 3)] for phase, when in changes + slot.changes]})
+        return told
 
 
 def slots_of(group: Any, readiness: Any, settings: Settings) -> Iterator[Slot]:

@@ -1,6 +1,6 @@
 """The place of one process in its group, and where it stands in a restart."""
 
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 from supervisor.states import ProcessStates
 
@@ -60,11 +60,12 @@ class Slot:
     the slot: while it is STARTING its successor, else one that is leaving. `began` is the monotonic
     time at which its turn began. `declaration` is what the program declares of its readiness, and
     `watch` sees whether the new process with the id `watched` is ready; both are None where nothing
-    is declared. Slots sort as Supervisor starts processes: by priority, and then by name.
+    is declared. `changes` are the phases that it has come to, with the monotonic times. Slots sort
+    as Supervisor starts processes: by priority, and then by name.
     """
 
     __slots__ = ('name', 'process', 'found', 'pid', 'phase', 'way', 'beside', 'began',
-                 'declaration', 'watch', 'watched')
+                 'declaration', 'watch', 'watched', 'changes')
 
     def __init__(self, name: str, process: Any, way: Any, declaration: Any = None):
         self.name = name
@@ -78,6 +79,7 @@ class Slot:
         self.declaration = declaration
         self.watch: Any = None
         self.watched = 0
+        self.changes: List[Tuple[str, float]] = []
 
     def __lt__(self, other: 'Slot') -> bool:
         return self._rank() < other._rank()

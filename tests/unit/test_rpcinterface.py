@@ -92,7 +92,7 @@ def test_only_the_documented_methods_can_be_called(interface):
 @pytest.mark.parametrize('method, signature', [
     ('getAPIVersion', ['string']), ('getPluginVersion', ['string']),
     ('restartProcessGroup', ['boolean', 'string', 'struct']),
-    ('getRestartInfo', ['struct', 'string']), ('cancelRestart', ['boolean', 'string'])])
+    ('getRestartInfo', ['struct', 'string', 'boolean']), ('cancelRestart', ['boolean', 'string'])])
 def test_the_docstring_is_the_signature(interface, method, signature):
     system = xmlrpc.SystemNamespaceRPCInterface([('restarter', interface)])
     assert system.methodSignature('restarter.' + method) == signature
