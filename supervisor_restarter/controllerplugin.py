@@ -1,27 +1,24 @@
 """The commands for supervisorctl: restartgroup, restartinfo, cancelrestart."""
 
 import fnmatch
-import getopt
 import shlex
 import threading
 import xmlrpc.client
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List
 
 from supervisor.supervisorctl import ControllerPluginBase, LSBInitExitStatuses
 
 from supervisor_restarter.commands.client import (
-    CALL_OPTIONS,
     NO_ANSWER,
     NO_CONNECTION,
     NO_HTTP,
     Line,
+    cancel,
     connection_trouble,
-    explain,
-    fault_lines,
+    info,
     restart,
 )
-
-PHASES = ('waiting', 'stopping', 'starting', 'restarted', 'failed', 'removed')
+from supervisor_restarter.commands.options import explanations, parse
 
 
 class WrongUse(Exception):
@@ -51,10 +48,8 @@ class RestarterControllerPlugin(ControllerPluginBase):
         self._help('restartgroup <group> <group>', 'Restart several groups side by side')
         self._help("restartgroup 'api-*'", 'Restart the groups that match the pattern')
         self._help('restartgroup all', 'Restart all groups')
-        self._help('  --timeout SECONDS', 'how long it may take; a rolling restart, each process')
-        self._help('  --stagger-factor N', 'stop the processes in N batches')
-        self._help('  --max-unavailable N', 'rolling: at most N processes, or N%, down at once')
-        self._help('  --no-wait', 'do not wait until the groups are restarted')
+        for option, text in explanations():
+            self._help('  ' + option, text)
 
     def do_restartinfo(self, arg: str) -> None:
         self._command(arg, self._info, self.help_restartinfo)
@@ -73,9 +68,9 @@ class RestarterControllerPlugin(ControllerPluginBase):
     # the commands' inside
 
     def _restart(self, arg: str) -> None:
-        options, patterns = self._options(arg)
+        options, patterns = parse(shlex.split(arg))
         groups = self._groups(patterns)
-        outcomes: Dict[str, Any] = {}
+        outcomes: Dict[str, List[Line]] = {}
 
         def restart_one(group: str) -> None:
             try:
@@ -98,25 +93,15 @@ class RestarterControllerPlugin(ControllerPluginBase):
             self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
             return
         for group in groups:
-            for line in outcomes[group]:
-                self._say(line)
+            self._say(outcomes[group])
 
     def _info(self, arg: str) -> None:
         for group in self._groups(shlex.split(arg)):
-            info = self._ask('getRestartInfo', group)
-            if info is None:
-                continue
-            counts = ', '.join('%d %s' % (info[phase], phase) for phase in PHASES if info[phase])
-            text = info['state'] if not counts else '%s, %s, %.1f seconds' % (
-                info['state'], counts, info['elapsed'])
-            self.ctl.output('%s: %s' % (group, text))
-            for line in fault_lines(group, info['faults']):
-                self.ctl.output('  ' + str(line))
+            self._say(info(self.ctl.get_server_proxy(), group))
 
     def _cancel(self, arg: str) -> None:
         for group in self._groups(shlex.split(arg)):
-            if self._ask('cancelRestart', group):
-                self.ctl.output('%s: cancelled' % group)
+            self._say(cancel(self.ctl.get_server_proxy(), group))
 
     # what they share
 
@@ -130,24 +115,6 @@ class RestarterControllerPlugin(ControllerPluginBase):
             self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
             if not isinstance(why, NoSuchGroup):
                 show_help()
-
-    def _options(self, arg: str) -> Tuple[Dict[str, Any], List[str]]:
-        try:
-            given, patterns = getopt.gnu_getopt(shlex.split(arg), '',
-                                                [*CALL_OPTIONS, 'no-wait'])
-        except getopt.GetoptError as why:
-            raise WrongUse(str(why)) from None
-        options: Dict[str, Any] = {}
-        for option, text in given:
-            if option == '--no-wait':
-                options['wait'] = False
-                continue
-            name, from_text = CALL_OPTIONS[option[2:] + '=']
-            try:
-                options[name] = from_text(text)
-            except ValueError as why:
-                raise WrongUse('invalid value for %s %r: %s' % (option, text, why)) from None
-        return options, patterns
 
     def _groups(self, patterns: List[str]) -> List[str]:
         """Return the names of the groups that the patterns match; each must match one."""
@@ -164,18 +131,11 @@ class RestarterControllerPlugin(ControllerPluginBase):
             chosen += matching
         return list(dict.fromkeys(chosen))
 
-    def _ask(self, method: str, group: str) -> Optional[Any]:
-        proxy = self.ctl.get_server_proxy()
-        try:
-            return getattr(proxy.restarter, method)(group)
-        except xmlrpc.client.Fault as fault:
-            self._say(Line(group, explain(proxy, fault), fault.faultCode))
-            return None
-
-    def _say(self, line: Line) -> None:
-        self.ctl.output(str(line))
-        if line.code:
-            self.ctl.set_exitstatus_from_xmlrpc_fault(line.code)
+    def _say(self, lines: List[Line]) -> None:
+        for line in lines:
+            self.ctl.output(str(line))
+            if line.code:
+                self.ctl.set_exitstatus_from_xmlrpc_fault(line.code)
 
     def _help(self, command: str, text: str) -> None:
         self.ctl.output('%-28s\t%s' % (command, text))

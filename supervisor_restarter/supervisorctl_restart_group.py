@@ -11,10 +11,7 @@ Options:
 -u/--username USERNAME -- username to use for authentication with server
 -p/--password PASSWORD -- password to use for authentication with server
 -r/--history_file FILENAME -- taken as supervisorctl takes it, and not used
---timeout SECONDS -- how long the restart may take; a rolling one, each process
---stagger-factor N -- stop the processes in N batches
---max-unavailable N -- rolling: at most N processes, or N%, down at once
---no-wait -- do not wait until the group is restarted
+{call_options}
 --quiet -- show no progress
 
 Exit status: 0 restarted; 1 no connection; 2 a fault or a wrong option; 5 not
@@ -33,7 +30,6 @@ from typing import Any, Dict, List, Optional
 from supervisor.options import ClientOptions
 
 from supervisor_restarter.commands.client import (
-    CALL_OPTIONS,
     NO_ANSWER,
     NO_CONNECTION,
     NO_HTTP,
@@ -42,6 +38,7 @@ from supervisor_restarter.commands.client import (
     explain,
     restart,
 )
+from supervisor_restarter.commands.options import CALL_OPTIONS, explanations, getopt_name
 from supervisor_restarter.commands.progress import progress
 
 RESTARTED = 0
@@ -58,16 +55,15 @@ class RestartOptions(ClientOptions):
 
     def __init__(self):
         ClientOptions.__init__(self)
-        for long, (name, from_text) in CALL_OPTIONS.items():
-            self.add('call_' + name, None, None, long, from_text)
-        self.add('no_wait', None, None, 'no-wait', flag=1, default=0)
+        for option, about in CALL_OPTIONS.items():
+            self.add('call_' + about.name, None, None, getopt_name(option), about.from_text)
         self.add('quiet', None, None, 'quiet', flag=1, default=0)
 
     def for_call(self) -> Dict[str, Any]:
         """Return the options of the call: those that were given."""
-        given = {name: getattr(self, 'call_' + name) for name, _ in CALL_OPTIONS.values()}
-        chosen = {name: value for name, value in given.items() if value is not None}
-        return dict(chosen, wait=False) if self.no_wait else chosen
+        given = {about.name: getattr(self, 'call_' + about.name)
+                 for about in CALL_OPTIONS.values()}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def main(args: Optional[List[str]] = None, options: Optional[RestartOptions] = None) -> None:
@@ -78,7 +74,7 @@ def main(args: Optional[List[str]] = None, options: Optional[RestartOptions] = N
     """
     options = options or RestartOptions()
     try:
-        options.realize(args, doc=__doc__)
+        options.realize(args, doc=usage())
     except configparser.Error as why:
         options.usage('%s: %s' % (options.configfile, ' '.join(str(why).split())))
     if len(options.args) != 1:
@@ -86,6 +82,12 @@ def main(args: Optional[List[str]] = None, options: Optional[RestartOptions] = N
         sys.stderr.write('For help, use %s -h\n' % options.progname)
         sys.exit(NOT_ONE_GROUP)
     sys.exit(run(options, options.args[0]))
+
+
+def usage() -> str:
+    """Return the help text."""
+    return (__doc__ or '').format(
+        call_options='\n'.join('%s -- %s' % pair for pair in explanations()))
 
 
 def run(options: RestartOptions, group: str) -> int:
@@ -132,7 +134,8 @@ def ask(options: RestartOptions, group: str) -> List[Line]:
 
 def shown_progress(options: RestartOptions, group: str) -> Any:
     """Return a context in which a person at a terminal sees how the restart stands."""
-    if options.quiet or options.no_wait or not sys.stderr.isatty():
+    waits = options.for_call().get('wait', True)
+    if options.quiet or not waits or not sys.stderr.isatty():
         return contextlib.nullcontext()
     return progress(group, options.getServerProxy, sys.stderr)
 

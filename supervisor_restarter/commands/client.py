@@ -1,4 +1,4 @@
-"""What the console script and the commands for supervisorctl share: options, the call, its outcome.
+"""What the console script and the commands for supervisorctl share: the calls, and what to say.
 
 They speak XML-RPC and import nothing of the server side.
 """
@@ -7,10 +7,12 @@ import http.client
 import socket
 import xml.parsers.expat
 import xmlrpc.client
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple
 
 from supervisor.options import make_namespec
 from supervisor.xmlrpc import Faults
+
+from supervisor_restarter.commands.standing import awaited, summary
 
 SECTIONS = {
     'restarter': 'supervisor.rpcinterface_factory = supervisor_restarter:make_rpcinterface',
@@ -32,33 +34,13 @@ class Line(NamedTuple):
     code: int = 0
     is_process: bool = False
 
+    @property
+    def statement(self) -> str:
+        """What is said of the subject."""
+        return 'ERROR (%s)' % self.text if self.code else self.text
+
     def __str__(self) -> str:
-        return '%s: %s' % (self.subject, 'ERROR (%s)' % self.text if self.code else self.text)
-
-
-def seconds(value: str) -> float:
-    """Return a number of seconds from the command line. Raises ValueError."""
-    try:
-        return float(value)
-    except ValueError:
-        raise ValueError('not a number of seconds') from None
-
-
-def batches(value: str) -> int:
-    """Return a number of batches from the command line. Raises ValueError."""
-    try:
-        return int(value)
-    except ValueError:
-        raise ValueError('not a whole number') from None
-
-
-# The options of a call, as on the command line: long option -> (option of the call, from text).
-# The server checks the values.
-CALL_OPTIONS = {
-    'timeout=': ('timeout', seconds),
-    'stagger-factor=': ('stagger_factor', batches),
-    'max-unavailable=': ('max_unavailable', str),
-}
+        return '%s: %s' % (self.subject, self.statement)
 
 
 def restart(proxy: Any, group: str, options: Dict[str, Any]) -> List[Line]:
@@ -67,14 +49,34 @@ def restart(proxy: Any, group: str, options: Dict[str, Any]) -> List[Line]:
     `proxy` is an `xmlrpc.client.ServerProxy`; `options` are those of the call. Faults become lines;
     what is wrong with the connection is raised.
     """
-    arguments = (group, options) if options else (group,)
+    def lines(result: Any) -> List[Line]:
+        if result is True:
+            return [Line(group, 'restarted' if options.get('wait', True) else 'restart begun')]
+        return fault_lines(group, result)
+    return _call(proxy, 'restartProcessGroup', [group, options] if options else [group], lines)
+
+
+def cancel(proxy: Any, group: str) -> List[Line]:
+    """Let the restart of a group settle, and return what there is to say, as `restart` does."""
+    return _call(proxy, 'cancelRestart', [group], lambda result: [Line(group, 'cancelled')])
+
+
+def info(proxy: Any, group: str) -> List[Line]:
+    """Return how a restart stands, a line for the group being the first; see `restart`."""
+    def lines(standing: Dict[str, Any]) -> List[Line]:
+        about = [Line(make_namespec(group, entry['name']), 'awaiting ' + awaited(entry))
+                 for entry in standing['awaiting']] + fault_lines(group, standing['faults'])
+        return [Line(group, summary(standing)),
+                *(Line('  ' + line.subject, line.statement) for line in about)]
+    return _call(proxy, 'getRestartInfo', [group], lines)
+
+
+def _call(proxy: Any, method: str, arguments: List[Any],
+          lines: Callable[[Any], List[Line]]) -> List[Line]:
     try:
-        result = proxy.restarter.restartProcessGroup(*arguments)
+        return lines(getattr(proxy.restarter, method)(*arguments))
     except xmlrpc.client.Fault as fault:
-        return [Line(group, explain(proxy, fault), fault.faultCode)]
-    if result is True:
-        return [Line(group, 'restarted' if options.get('wait', True) else 'restart begun')]
-    return fault_lines(group, result)
+        return [Line(arguments[0], explain(proxy, fault), fault.faultCode)]
 
 
 def fault_lines(group: str, faults: List[Dict[str, Any]]) -> List[Line]:

@@ -1,4 +1,4 @@
-"""The progress line."""
+"""The progress line: when it is drawn, and that it is gone."""
 
 import io
 import threading
@@ -6,28 +6,7 @@ import threading
 import pytest
 
 from supervisor_restarter.commands import progress
-
-
-def info(**changes):
-    base = {'group': 'web', 'state': 'RESTARTING', 'total': 10, 'waiting': 0, 'stopping': 0,
-            'starting': 0, 'restarted': 0, 'failed': 0, 'removed': 0, 'elapsed': 1.25, 'faults': []}
-    return dict(base, **changes)
-
-
-@pytest.mark.parametrize('changes, text', [
-    ({'waiting': 10}, 'web [....................] 10 waiting, 1.2 s'),
-    ({'waiting': 3, 'starting': 2, 'restarted': 5},
-     'web [##########..........] 3 waiting, 2 starting, 5 restarted, 1.2 s'),
-    ({'restarted': 8, 'failed': 1, 'removed': 1},
-     'web [####################] 8 restarted, 1 failed, 1 removed, 1.2 s'),
-])
-def test_the_line_shows_group_bar_counts_and_seconds(changes, text):
-    assert progress.line(info(**changes), 100) == text
-
-
-@pytest.mark.parametrize('width', [0, 1, 2, 20, 79])
-def test_the_line_is_narrower_than_the_terminal(width):
-    assert len(progress.line(info(waiting=10), width)) <= max(0, width - 1)
+from tests.unit.test_standing import info
 
 
 class FakeServer:

@@ -134,6 +134,7 @@ def test_a_missing_namespace_is_named_with_the_section_to_add(capsys, answers, s
     (['--timeout=0.5', '--stagger-factor', '3'],
      ('web', {'timeout': 0.5, 'stagger_factor': 3})),
     (['--max-unavailable', '25%'], ('web', {'max_unavailable': '25%'})),
+    (['--max-surge', '1'], ('web', {'max_surge': '1'})),
     (['--quiet'], ('web',)),
     (['--no-wait'], ('web', {'wait': False})),
 ])

@@ -1,0 +1,46 @@
+"""How a restart stands, in words: what `getRestartInfo` tells, for a terminal."""
+
+from typing import Any, Dict, List
+
+BAR = 20  # characters
+
+_COUNTED = ('waiting', 'stopping', 'starting', 'restarted', 'failed', 'removed', 'surging')
+
+
+def summary(info: Dict[str, Any]) -> str:
+    """Return the state and the counts, such as `RESTARTING, 3 waiting, 1 starting, 2.0 seconds`."""
+    return ', '.join([info['state'], *_counts(info),
+                      *(['%.1f seconds' % info['elapsed']] if info['total'] else [])])
+
+
+def awaited(entry: Dict[str, Any]) -> str:
+    """Return what is awaited of one process, and what was seen last, for an entry of `awaiting`."""
+    if entry['awaited'] in entry['seen']:
+        return entry['seen']
+    return ': '.join(text for text in (entry['awaited'], entry['seen']) if text)
+
+
+def progress_line(info: Dict[str, Any], width: int) -> str:
+    """Return a line that shows how a restart stands, narrower than `width` characters.
+
+    The bar makes room for what is awaited.
+    """
+    settled = info['restarted'] + info['failed'] + info['removed']
+    filled = BAR * settled // max(1, info['total'])
+    counts = ', '.join([*_counts(info), '%.1f s' % info['elapsed'], *_first_awaited(info)])
+    text = '%s [%s%s] %s' % (info['group'], '#' * filled, '.' * (BAR - filled), counts)
+    if info['awaiting'] and len(text) >= width:
+        text = '%s %s' % (info['group'], counts)
+    return text[:max(0, width - 1)]
+
+
+def _counts(info: Dict[str, Any]) -> List[str]:
+    return ['%d %s' % (info[what], what) for what in _COUNTED if info[what]]
+
+
+def _first_awaited(info: Dict[str, Any]) -> List[str]:
+    if not info['awaiting']:
+        return []
+    first, more = info['awaiting'][0], len(info['awaiting']) - 1
+    who = '%s and %d more' % (first['name'], more) if more else first['name']
+    return ['awaiting %s: %s' % (who, awaited(first))]
