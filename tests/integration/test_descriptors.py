@@ -1,0 +1,94 @@
+"""A process that a restart has spawned has the descriptors that Supervisor's own spawn gives it."""
+
+import getpass
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import Daemon, group
+from tests.integration.opener import ABOVE, BEFORE_ANYTHING, BETWEEN, DURING, MINFDS
+
+OPENER = """
+[rpcinterface:opener]
+supervisor.rpcinterface_factory = tests.integration.opener:make_rpcinterface
+"""
+USER = 'nobody' if os.getuid() == 0 else getpass.getuser()
+
+
+def section(kind, **settings):
+    """The configuration of a group of three that is not a [program:x]."""
+    return group('web', 3, **settings).replace('[program:', '[%s:' % kind)
+
+
+GROUPS = {
+    'a program': group('web', 3),
+    'errors go to the output': group('web', 3, redirect_stderr='true'),
+    'a user': group('web', 3, user=USER),
+    'an fcgi-program': section('fcgi-program', socket='unix://%(here)s/web.sock'),
+    'an fcgi-program whose errors go to the output': section(
+        'fcgi-program', socket='unix://%(here)s/web.sock', redirect_stderr='true'),
+    'event listeners': section('eventlistener', events='TICK_3600'),
+}
+WAYS = {'all at once': {}, 'rolling': {'max_unavailable': 1}, 'new before old': {'max_surge': 1}}
+
+
+def opener(programs):
+    """A supervisord with the careless plugin in it."""
+    root = str(Path(__file__).parents[2])
+    return Daemon(programs, extra=OPENER, env=dict(os.environ, PYTHONPATH=root), minfds=MINFDS)
+
+
+def descriptors(pid):
+    """What a process has open: by number, what kind of thing it is."""
+    folder = '/proc/%d/fd' % pid
+    return {int(number): os.readlink(os.path.join(folder, number)) for number in os.listdir(folder)}
+
+
+def kinds(opened):
+    """The kinds of things, by number; and whether 1 and 2 are the same one."""
+    return ({number: what.split(':')[0] for number, what in opened.items()},
+            opened[1] == opened[2])
+
+
+@pytest.mark.parametrize('programs', GROUPS.values(), ids=GROUPS)
+def test_it_has_its_three_and_what_lies_above_minfds(programs):
+    with opener(programs) as daemon:
+        before = daemon.wait_running('web')
+        by_supervisor, = {str(kinds(descriptors(pid))) for pid in before.values()}
+        daemon.rpc.opener.open()
+        assert daemon.rpc.restarter.restartProcessGroup('web') is True
+        after = daemon.wait_running('web')
+        assert not set(before.values()) & set(after.values())
+        for pid in after.values():
+            assert set(descriptors(pid)) == {0, 1, 2, ABOVE}
+            assert str(kinds(descriptors(pid))) == by_supervisor
+
+
+@pytest.mark.parametrize('options', WAYS.values(), ids=WAYS)
+def test_it_has_so_in_every_restart(options):
+    with opener(group('web', 3)) as daemon:
+        daemon.wait_running('web')
+        daemon.rpc.opener.open()
+        for _ in range(3):
+            before = daemon.pids('web')
+            assert daemon.rpc.restarter.restartProcessGroup('web', options) is True
+            after = daemon.wait_running('web')
+            assert not set(before.values()) & set(after.values())
+            assert {number for pid in after.values() for number in descriptors(pid)} == {
+                0, 1, 2, ABOVE}
+
+
+def test_supervisord_keeps_its_own():
+    with opener(group('web', 3)) as daemon:
+        daemon.wait_running('web')
+        daemon.rpc.opener.open()
+        assert daemon.rpc.restarter.restartProcessGroup('web') is True
+        daemon.wait_running('web')
+        opened = descriptors(daemon.pid)
+        assert {BEFORE_ANYTHING, BETWEEN, DURING, ABOVE} <= set(opened)
+        # Its next spawn by itself is what its first one was.
+        daemon.rpc.supervisor.stopProcessGroup('web')
+        daemon.rpc.supervisor.startProcessGroup('web')
+        for pid in daemon.wait_running('web').values():
+            assert set(descriptors(pid)) == {0, 1, 2, ABOVE}
