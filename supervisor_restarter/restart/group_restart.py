@@ -108,9 +108,10 @@ class GroupRestart:
 
         `running`: it has come up.
         """
-        # Where nothing waits for one to come up, a pass for each of many would be work for nothing.
         if name in self._roster.slots:
-            if self._pacing.one_up_lets_one_down or not running:
+            if running and not self._pacing.one_up_lets_one_down:
+                self._agenda.came_up(name)
+            else:
                 self._agenda.changed(name)
         elif name[:-4] in self._roster.slots:  # the second one of a slot: see hands.SUCCESSOR
             self._agenda.changed(name[:-4])

@@ -131,7 +131,7 @@ class Steps:
         if slot.is_awaited:
             times += [now + slot.watch.due(), self.times.deadline_of(slot)]
         elif slot.phase == Phase.STARTING and times and not self.times.pacing.one_up_lets_one_down:
-            self.agenda.expect_last(times[0])
+            self.agenda.expect_last(slot.name, times[0])
             return
         if times:
             self.agenda.expect(slot.name, min(times))

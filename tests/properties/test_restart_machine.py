@@ -50,7 +50,8 @@ SETTINGS = st.builds(
     Settings, delay=st.sampled_from([0.05, 0.2, 3.0, 1e6]),
     timeout=st.sampled_from([0.1, 2.0, 5.0, 60.0, 1e6]), stagger_factor=st.integers(1, 5),
     max_unavailable=st.one_of(st.just(Limit(0)), st.integers(1, 4).map(Limit),
-                              st.integers(0, 100).map(lambda share: Limit(share, True))))
+                              st.integers(0, 100).map(lambda share: Limit(share, True))),
+    max_surge=st.just(Limit(0)))
 
 WHICH = st.integers(0, 199)
 

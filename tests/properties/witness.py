@@ -1,6 +1,5 @@
 """What the promises of a restart say, checked by somebody who only sees it from outside."""
 
-import math
 from typing import Any, Dict, List, Set
 
 from supervisor.process import ProcessGroup
@@ -15,8 +14,6 @@ from tests.properties.model import NEVER, PROMPT, Machine, Recorded
 PHASES = ('waiting', 'stopping', 'starting', 'restarted', 'failed', 'removed')
 
 NONE_LOST = 1e-6
-
-LONGEST_STARTSECS = 5
 
 
 class Broken(Exception):
@@ -53,10 +50,8 @@ class Witness:
             name for name, process in self.processes.items()
             for manners in (process.manners, machine.children.get(process.pid, process.manners))
             if manners.exits_after != NEVER or manners.broken}
-        self.been_up: Set[str] = set()
         self.clock_was_set = False
         self.down_since: Dict[str, float] = {}  # as it was when supervisord slept
-        self.settled_at = math.inf  # when supervisord slept, and all were restarted
         self.ended_with = None  # the outcome when it was first seen
         self.passes()
 
@@ -152,7 +147,6 @@ class Witness:
             self.fault_is_justified(fault['name'], fault)
         new = self.spawned[self.spawned_before:]
         promise(new == sorted(new, key=self.rank), 'order: spawned %s in one pass', new)
-        self.been_up.update(name for name in self.renewed if self.is_up(name))
         took = self.machine.now - self.pass_began
         promise(took < 0.05 + 2 * self.machine.fork_takes, 'P6: a pass of %s seconds', took)
         outcome = self.restart.outcome
@@ -220,11 +214,7 @@ class Witness:
             return
         elapsed, faults = machine.now - self.began, self.faults()
         pending = [name for name in self.processes if self.is_pending(name, faults)]
-        self.settled_at = math.inf if pending else min(self.settled_at, machine.now)
-        # Staggered, it may wait as long as one that has failed in the meantime would have taken.
-        slack = LONGEST_STARTSECS if faults and not self.limit else PROMPT
-        promise(pending or machine.now <= self.settled_at + slack,
-                'idle: all are restarted, and it has not finished')
+        promise(pending, 'idle: all are restarted, and it has not finished')
         if info['state'] == 'RESTARTING' and info['waiting']:
             if self.limit:
                 promise(self.unavailable(faults) >= self.limit, 'idle: there is room for one more')
@@ -245,9 +235,9 @@ class Witness:
         if (name in self.stopped or self.found[name][0] in DOWN_STATES
                 or self.found[name][0] == ProcessStates.STOPPING):
             if process.state in DOWN_STATES and not process.pid and name not in self.renewed:
-                patience = PROMPT
+                patience = 0.0
                 if self.found[name][0] == ProcessStates.STOPPING:
-                    patience += 1.5 * SEEN_DOWN
+                    patience = 1.5 * SEEN_DOWN
                 down_since = self.down_since.setdefault(name, machine.now)
                 promise(machine.now - down_since <= patience + slack,
                         'idle: %s could be spawned', name)
@@ -257,9 +247,8 @@ class Witness:
                         'P4: %s takes longer than its time', name)
 
     def is_late(self, name: str, slack: float) -> bool:
-        """Whether it is up, unnoticed. Once it was up, it is looked at when all the others are."""
+        """Whether it is up, unnoticed."""
         process = self.processes[name]
         return (process.state == ProcessStates.STARTING and not self.clock_was_set
-                and name not in self.been_up
                 and self.machine.time() - process.laststart - process.config.startsecs
                 > PROMPT + slack)

@@ -6,6 +6,7 @@ from supervisor.states import ProcessStates, SupervisorStates
 
 from supervisor_restarter.restart.faults import RPCError
 from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
+from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
 from tests.unit.fakes import World
 
@@ -565,6 +566,68 @@ def test_the_next_pass_is_due_when_a_process_has_been_up_for_startsecs(settings)
     down(world, restart, 'a')
     assert restart.due() == pytest.approx(1.0, abs=0.01)
     world.clock.forward(restart.due())
+    restart.advance(everything=False)
+    assert restart.outcome is True
+
+
+@pytest.fixture
+def told():
+    """Begins a restart that is told of events, as in supervisord; all at once, delay = 50."""
+    def begin(world):
+        restarts = Restarts(world.supervisord, world.clock)
+        restart = restarts.begin('web', LATE._replace(delay=50.0))
+        restart.advance()
+        for process in world.group.processes.values():
+            process.die()
+        restart.advance(everything=False)
+        return restart
+    yield begin
+    events.clear()
+
+
+def test_where_many_come_up_one_by_one_only_the_last_one_makes_a_pass_due(told):
+    world = World()
+    for number, name in enumerate('abc', 1):
+        world.add(name, startsecs=number)
+    restart = told(world)
+    for name, left in (('a', 2.0), ('b', 1.0)):
+        world.clock.forward(1.001)
+        world[name].transition()
+        assert restart.due() == pytest.approx(left, abs=0.01)
+    world.clock.forward(1.001)
+    world['c'].transition()
+    assert restart.due() == 0
+    restart.advance(everything=False)
+    assert restart.outcome is True
+
+
+def test_where_the_last_one_fails_the_pass_is_due_when_the_last_of_the_others_is_up(told):
+    world = World('a', 'b')
+    world.add('c', startsecs=10)
+    restart = told(world)
+    world['c'].die()
+    restart.advance(everything=False)
+    assert restart.due() == pytest.approx(1.0, abs=0.01)
+    world.clock.forward(restart.due())
+    restart.advance(everything=False)
+    assert restart.finished
+
+
+def test_where_somebody_else_stops_and_starts_them_it_ends_when_the_last_one_is_up(told):
+    world = World('a', 'b', startsecs=0)
+    restart = told(world)
+    for name in 'ab':
+        world[name].stop()
+    restart.advance(everything=False)
+    for name in 'ab':
+        world[name].die()
+    restart.advance(everything=False)
+    world.clock.forward(0.01)
+    for name in 'ab':
+        world[name].spawn()
+        world.clock.forward(0.001)
+        world[name].transition()
+    assert restart.due() == 0
     restart.advance(everything=False)
     assert restart.outcome is True
 
