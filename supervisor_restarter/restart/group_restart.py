@@ -234,6 +234,7 @@ class GroupRestart:
         self._hands.rest()
         for slot in self._roster.turns.active.values():
             slot.close_watch()
+            slot.part_logs()
         self._log('info', 'restarted %d of %d processes in %.3f seconds' % (
             self._roster.count()[Phase.RESTARTED], len(self._roster),
             self._ended - self._times.began))

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import functools
 import traceback
 from typing import Any, Callable, Iterator, Optional
 
@@ -9,6 +10,7 @@ from supervisor import events
 from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.child import spawning
+from supervisor_restarter.daemon.logs import SharedLogs
 from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.slot import Phase, Slot, Standing
 
@@ -112,30 +114,48 @@ class Hands:
 
     # two processes in one slot; supervisord handles what it finds in `group.processes`
 
-    def make_successor(self, slot: Slot) -> Any:
-        """Return a second process for a slot, beside the one that has it; it is yet to be spawned.
+    def spawn_successor(self, slot: Slot) -> Optional[Standing]:
+        """Spawn a second process for a slot, beside the one that has it.
 
-        To the program its name is that of the slot.
+        To the program its name is that of the slot. Returns where that leaves the slot, unless all
+        is well.
         """
         config = self._named(slot.process.config, slot.name + SUCCESSOR)
         config.environment = dict({'SUPERVISOR_PROCESS_NAME': slot.name},
                                   **(config.environment or {}))
-        successor = config.make_process(self.group)
-        self.group.processes[config.name] = successor
-        return successor
+        slot.beside, slot.logs = config.make_process(self.group), SharedLogs()
+        standing = self.spawn(slot, slot.beside)
+        # One that raised is nothing that supervisord should try to start (supervisor/process.py:
+        # transition, autostart).
+        self.group.processes[config.name] = slot.beside
+        return standing
 
     def hand_over(self, slot: Slot) -> None:
         """Give the slot to its successor; the predecessor is then the one beside."""
         old, new = slot.process, slot.beside
+        self._keep_names_in_events(old, new)
         processes = self.group.processes
         del processes[new.config.name]
         new.config, old.config = old.config, self._named(old.config, slot.name + PREDECESSOR)
         processes[slot.name], processes[old.config.name] = new, old
         slot.process, slot.beside = new, old
-        self.log('info', '%s: pid %d takes over from pid %d' % (slot.name, new.pid, old.pid))
+        self.log('info', '%s: pid %d takes over from %s' % (
+            slot.name, new.pid, 'pid %d' % old.pid if old.pid else 'one that has ended'))
         if new.get_state() == ProcessStates.RUNNING:
             # It became so under another name; who follows the slot by its name is told now.
             events.notify(events.ProcessStateRunningEvent(new, ProcessStates.STARTING))
+
+    def _keep_names_in_events(self, *processes: Any) -> None:
+        # A listener that is busy gets an event later, with the name that the process has by then
+        # (supervisor/events.py: ProcessStateEvent.payload).
+        for pool in self.supervisord.process_groups.values():
+            if not hasattr(pool, 'event_buffer'):
+                continue
+            handled = [listener.event for listener in pool.processes.values()]
+            for event in pool.event_buffer + handled:
+                about = getattr(event, 'process', None)
+                if any(about is process for process in processes):
+                    event.payload = functools.partial(str, event.payload())
 
     def let_go(self, slot: Slot) -> Optional[Standing]:
         """Stop the process beside the one that has the slot, and remove it when it is down.
@@ -146,12 +166,16 @@ class Hands:
         state = leaving.get_state()
         if state in (ProcessStates.STARTING, ProcessStates.RUNNING, ProcessStates.BACKOFF):
             standing = self.stop(leaving)
-        if not leaving.pid:
+        if leaving.get_state() == ProcessStates.UNKNOWN:
+            # It cannot be stopped, and stays where everybody can see it; in Supervisor 4.1 without
+            # its process id (supervisor/process.py: kill).
+            slot.beside = None
+        elif not leaving.pid:
             if self.group.processes.get(leaving.config.name) is leaving:
                 del self.group.processes[leaving.config.name]
             slot.beside = None
-        elif leaving.get_state() == ProcessStates.UNKNOWN:
-            slot.beside = None  # It cannot be stopped, and stays where everybody can see it.
+        if slot.beside is None:
+            slot.part_logs()
         return standing
 
     @staticmethod

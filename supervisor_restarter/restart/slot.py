@@ -57,14 +57,15 @@ class Slot:
 
     `process` is the one that has the slot; `found` is its state and `pid` its process id at the
     call. `way` is how the slot gets its new process, one of `ways`. `beside` is a second process of
-    the slot: while it is STARTING its successor, else one that is leaving. `began` is the monotonic
-    time at which its turn began. `declaration` is what the program declares of its readiness, and
-    `watch` sees whether the new process with the id `watched` is ready; both are None where nothing
-    is declared. `changes` are the phases that it has come to, with the monotonic times. Slots sort
-    as Supervisor starts processes: by priority, and then by name.
+    the slot: while it is STARTING its successor, else one that is leaving; `logs` is what both
+    write to. `began` is the monotonic time at which its turn began. `declaration` is what the
+    program declares of its readiness, and `watch` sees whether the new process with the id
+    `watched` is ready; both are None where nothing is declared. `changes` are the phases that it
+    has come to, with the monotonic times. Slots sort as Supervisor starts processes: by priority,
+    and then by name.
     """
 
-    __slots__ = ('name', 'process', 'found', 'pid', 'phase', 'way', 'beside', 'began',
+    __slots__ = ('name', 'process', 'found', 'pid', 'phase', 'way', 'beside', 'logs', 'began',
                  'declaration', 'watch', 'watched', 'changes')
 
     def __init__(self, name: str, process: Any, way: Any, declaration: Any = None):
@@ -75,6 +76,7 @@ class Slot:
         self.phase = Phase.WAITING
         self.way = way
         self.beside: Any = None
+        self.logs: Any = None
         self.began = 0.0
         self.declaration = declaration
         self.watch: Any = None
@@ -151,6 +153,17 @@ class Slot:
         if self.watch is not None:
             self.watch.close()
             self.watch = None
+
+    def share_logs(self) -> None:
+        """Let the two processes that it has write to the same log files."""
+        if self.logs is not None:
+            self.logs.join(self.process, self.beside)
+
+    def part_logs(self) -> None:
+        """Let whoever is left of two processes write to the log files alone."""
+        if self.logs is not None:
+            self.logs.part()
+            self.logs = None
 
     def may_be_spawned(self, now: float) -> bool:
         """Whether it is down, and has been seen down by whoever waits for that.

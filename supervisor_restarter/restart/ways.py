@@ -46,8 +46,7 @@ class StartFirst:
 
     @staticmethod
     def begin(slot: Slot, hands: Any) -> Standing:
-        slot.beside = hands.make_successor(slot)
-        return hands.spawn(slot, slot.beside) or Standing(Phase.STARTING)
+        return hands.spawn_successor(slot) or Standing(Phase.STARTING)
 
     @staticmethod
     def standing(slot: Slot, now: float) -> Standing:

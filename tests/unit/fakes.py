@@ -57,7 +57,8 @@ class FakeProcess:
 
     `world.history` has what happened to it: ('stop', name), ('spawn', name). `stops_at_once`: it is
     down when it is told to stop. `spawn_error`: why it cannot be spawned. `stop_error`: what stop()
-    returns. `raises`: what spawn() raises.
+    returns; with `forgets_its_pid` it has none then, as in Supervisor 4.1. `raises`: what spawn()
+    raises.
     """
 
     pids = itertools.count(100)
@@ -71,9 +72,10 @@ class FakeProcess:
         self.pid = next(self.pids) if state in up else 0
         self.laststart = world.clock.time() if state == ProcessStates.STARTING else 0
         self.laststop = self.delay = self.backoff = 0
-        self.spawnerr = self.exitstatus = None
+        self.spawnerr = self.exitstatus = self.event = None
+        self.dispatchers = {}
         self.administrative_stop = False
-        self.stops_at_once = False
+        self.stops_at_once = self.forgets_its_pid = False
         self.spawn_error = self.stop_error = self.raises = None
 
     def get_state(self):
@@ -90,6 +92,7 @@ class FakeProcess:
             return None
         self.world.history.append(('stop', self.config.name))
         if self.stop_error:
+            self.pid *= not self.forgets_its_pid
             self.change_state(ProcessStates.UNKNOWN)
             return self.stop_error
         self.delay = self.world.clock.time() + self.config.stopwaitsecs

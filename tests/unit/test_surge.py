@@ -1,5 +1,7 @@
 """New before old: a process is replaced by one that is up before the old one is told to stop."""
 
+from types import SimpleNamespace
+
 import pytest
 from supervisor import events
 from supervisor.states import ProcessStates, SupervisorStates
@@ -8,7 +10,7 @@ from supervisor_restarter.restart.group_restart import GroupRestart
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.roster import CannotRestart
 from supervisor_restarter.restart.settings import Limit, Settings
-from tests.unit.fakes import FakeReadiness, World
+from tests.unit.fakes import FakeProcess, FakeReadiness, World
 
 URL = 'http://127.0.0.1:8001/health'
 ONE = Settings(timeout=100.0, delay=50.0, max_surge=Limit(1))
@@ -110,6 +112,21 @@ def test_a_listener_sees_one_running_event_of_the_slot_with_its_new_pid_and_no_s
     assert ('ProcessStateStoppedEvent', 'a.old', 0) in seen
 
 
+def test_a_busy_listener_gets_each_event_with_the_name_of_its_time():
+    world = World('a')
+    listener = FakeProcess(world, 'ears')
+    pool = world.add_group('ears')
+    pool.event_buffer, pool.processes['ears'] = [], listener
+    events.subscribe(events.ProcessStateEvent, pool.event_buffer.append)
+    restart = begin(world)
+    passes(world, restart, 0.5)
+    listener.event = pool.event_buffer.pop(0)  # STARTING, which is rejected later
+    passes(world, restart, 0.6)
+    ends(world, restart, 'a.old')
+    assert [event.payload().split()[0] for event in [listener.event, *pool.event_buffer]] == [
+        'processname:' + name for name in ('a.new', 'a.new', 'a', 'a.old', 'a.old')]
+
+
 def test_one_that_is_ready_takes_over_before_it_is_running_and_the_restart_waits_for_that():
     world, readiness = World('a', startsecs=5), FakeReadiness(**{'a': URL})
     seen = []
@@ -173,6 +190,7 @@ def test_a_spawn_that_raises_leaves_no_successor(raises):
     world = World('a')
     world.made = lambda process: setattr(process, 'raises', raises)
     restart = begin(world)
+    assert names(world) == ['a']  # supervisord would try to start what it finds there
     passes(world, restart, 0.1)
     assert str(raises) in restart.outcome[0]['text']
     assert names(world) == ['a']
@@ -245,6 +263,63 @@ def test_when_supervisord_stops_nothing_is_spawned_and_supervisord_has_both():
     assert world.history == [('spawn', 'a.new')]
 
 
+# Logs
+
+class Logger:
+    """What stands in a process's dispatcher; `handlers` as Supervisor makes them."""
+
+    def __init__(self, name):
+        self.handlers = [FakeHandler(name)]
+
+
+class FakeHandler:
+    def __init__(self, name):
+        self.name = name
+
+    def close(self):
+        self.name += ', closed'
+
+
+def with_logs(world):
+    """Let each process of a world have a log; returns its handlers' names, by process name."""
+    def equip(process):
+        process.dispatchers = {5: SimpleNamespace(channel='stdout', normallog=Logger('new'))}
+    world.made = equip
+    for name in names(world):
+        equip(world[name])
+        world[name].dispatchers[5].normallog = Logger(name)
+    return lambda name: [getattr(handler, 'name', 'shared') for handler in
+                         world[name].dispatchers[5].normallog.handlers]
+
+
+def test_while_a_slot_has_two_processes_they_share_its_log_which_is_the_new_ones_afterwards():
+    world = World('a')
+    log = with_logs(world)
+    restart = begin(world)
+    assert log('a') == log('a.new') == ['shared']
+    passes(world, restart, 1.1)
+    assert log('a') == log('a.old') == ['shared']
+    ends(world, restart, 'a.old')
+    assert log('a') == ['a']
+
+
+def test_the_log_of_a_slot_whose_successor_fails_is_as_it_was():
+    world = World('a')
+    log = with_logs(world)
+    restart = begin(world)
+    ends(world, restart, 'a.new')
+    assert (restart.finished, log('a')) == (True, ['a'])
+
+
+def test_when_supervisord_stops_each_of_two_processes_has_the_log():
+    world = World('a')
+    log = with_logs(world)
+    restart = begin(world)
+    world.supervisord.options.mood = SupervisorStates.SHUTDOWN
+    restart.advance()
+    assert log('a') == log('a.new') == ['a']
+
+
 # Others
 
 def test_one_that_is_down_at_the_call_is_started_as_ever():
@@ -273,7 +348,10 @@ def test_an_old_one_that_dies_has_its_successor_all_the_same():
     restart = begin(world)
     world.clock.forward(0.5)
     ends(world, restart, 'a')
+    pid = world['a.new'].pid
     passes(world, restart, 0.6)
+    assert ('info', 'restarter: web: a: pid %d takes over from one that has ended' % pid
+            ) in world.logger.lines
     assert (restart.outcome, names(world), world.states()) == (True, ['a'], {'a': 'RUNNING'})
     assert world.history == [('spawn', 'a.new')]
 
@@ -329,6 +407,15 @@ def test_one_that_cannot_be_stopped_is_a_fault_and_stays_to_be_seen():
     passes(world, restart, 1.1)
     assert restart.outcome[0] == fault('a', 'STOP_FAILED: PermissionError: no', 0x431)
     assert world.states() == {'a': 'RUNNING', 'a.old': 'UNKNOWN'}
+
+
+def test_one_that_cannot_be_stopped_stays_where_supervisor_has_taken_its_process_id_away():
+    world = World('a')
+    world['a'].stop_error = 'unknown problem killing a:Traceback\nPermissionError: no\n'
+    world['a'].forgets_its_pid = True
+    restart = begin(world)
+    passes(world, restart, 1.1)
+    assert restart.finished and world.states() == {'a': 'RUNNING', 'a.old': 'UNKNOWN'}
 
 
 @pytest.mark.parametrize('taken', ['a.new', 'a.old'])
