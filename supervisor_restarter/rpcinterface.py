@@ -10,6 +10,7 @@ from supervisor.states import SupervisorStates
 
 from supervisor_restarter import __version__
 from supervisor_restarter.daemon.mainloop import MainLoop
+from supervisor_restarter.daemon.readiness import Readiness
 from supervisor_restarter.restart import settings
 from supervisor_restarter.restart.faults import Faults, RPCError, kind, shown
 from supervisor_restarter.restart.restarts import Restarts
@@ -193,6 +194,7 @@ def make_rpcinterface(supervisord: Any, **config: str) -> RestarterNamespaceRPCI
         raise
     # All HTTP servers of a supervisord share these, so they are kept with it.
     if not hasattr(supervisord, 'restarter_mainloop'):
-        supervisord.restarter_mainloop = MainLoop(supervisord.options, Restarts(supervisord))
+        restarts = Restarts(supervisord, readiness=Readiness(supervisord.options))
+        supervisord.restarter_mainloop = MainLoop(supervisord.options, restarts)
     mainloop = supervisord.restarter_mainloop
     return RestarterNamespaceRPCInterface(supervisord, mainloop.restarts, mainloop, configured)

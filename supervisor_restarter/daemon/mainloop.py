@@ -15,6 +15,8 @@ from typing import Any, Callable, Dict, Tuple
 
 from supervisor import events
 
+from supervisor_restarter.daemon.entries import forget
+
 # The timer is set for a shorter time than this, in seconds; it is set anew with each pass.
 LONGEST = 3600.0
 
@@ -163,14 +165,7 @@ class MainLoop:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.set_wakeup_fd(-1)
             self._signals = False
-        # The poller must forget the descriptor before it is somebody else's. In its own turn of the
-        # loop `readable` and `writable` stay true: the loop would unregister it a second time.
-        descriptor, poller = self._pair[0].fileno(), self.options.poller
-        if descriptor in getattr(poller, 'readables', ()):
-            poller.unregister_readable(descriptor)
-        if descriptor in getattr(poller, 'writables', ()):
-            poller.unregister_writable(descriptor)
-        del self.options.get_socket_map()[descriptor]
+        forget(self.options, self._pair[0].fileno())
         for end in self._pair:
             end.close()
         self._pair = ()

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 from supervisor import events
-from supervisor.poller import PollPoller, SelectPoller
 
 from supervisor_restarter.daemon.mainloop import LONGEST_HOLD, MainLoop
-from tests.unit.fakes import FakeClock, FakeLogger
+from tests.unit.fakes import FakeClock
+from tests.unit.loop import POLLERS, fake_options, turn_the_loop
 
 
 class FakeRestarts:
@@ -34,12 +34,11 @@ class FakeRestarts:
         return self.passes_left == 0
 
 
-@pytest.fixture(params=[PollPoller, SelectPoller])
+@pytest.fixture(params=POLLERS)
 def options(request):
-    made = SimpleNamespace(logger=FakeLogger(), socket_map={})
-    made.get_socket_map = lambda: made.socket_map
-    made.poller = request.param(made)
+    made = fake_options(request.param)
     yield made
+    assert [line for level, line in made.logger.lines if level == 'critical'] == []
     events.clear()
 
 
@@ -51,26 +50,6 @@ def mainloop(options):
     made.restarts.passes_left = 0
     made.turn()
     assert signal.getsignal(signal.SIGALRM) == before
-
-
-def turn_the_loop(options, seconds=5.0):
-    """One turn, as supervisor/supervisord.py: runforever makes it; return what was ready."""
-    combined = dict(options.socket_map)
-    for descriptor, dispatcher in combined.items():
-        if dispatcher.readable():
-            options.poller.register_readable(descriptor)
-        if dispatcher.writable():
-            options.poller.register_writable(descriptor)
-    readable, writable = options.poller.poll(seconds)
-    for descriptor in readable:
-        combined[descriptor].handle_read_event()
-        if not combined[descriptor].readable():
-            options.poller.unregister_readable(descriptor)
-    for descriptor in writable:
-        combined[descriptor].handle_write_event()
-        if not combined[descriptor].writable():
-            options.poller.unregister_writable(descriptor)
-    return readable, writable
 
 
 def begin(mainloop, passes, seconds):
@@ -288,5 +267,5 @@ def test_a_trouble_of_ours_is_logged_and_does_not_leave_the_loop(mainloop, optio
         raise RuntimeError('oops')
     except RuntimeError:
         mainloop.handle_error()
-    assert options.logger.lines[0][0] == 'critical'
-    assert 'RuntimeError: oops' in options.logger.lines[0][1]
+    level, line = options.logger.lines.pop()
+    assert level == 'critical' and 'RuntimeError: oops' in line

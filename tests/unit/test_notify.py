@@ -1,0 +1,207 @@
+"""What a process says of itself, and where its socket is."""
+
+import math
+import os
+import socket
+import stat
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from supervisor_restarter.daemon.notify import Notification, Sockets
+from tests.unit.fakes import FakeClock
+from tests.unit.loop import POLLERS, assert_nothing_is_left, fake_options, turn_the_loop
+
+
+@pytest.fixture(params=POLLERS)
+def options(request):
+    return fake_options(request.param)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where temporary things go; it is empty in the end."""
+    made = Path(tempfile.mkdtemp(prefix='t-', dir='/tmp'))
+    made.chmod(0o755)
+    monkeypatch.setattr(tempfile, 'tempdir', str(made))
+    yield made
+    assert list(made.iterdir()) == []
+    made.rmdir()
+
+
+@pytest.fixture
+def sockets(options, folder):
+    return Sockets(options)
+
+
+class Heard(Notification):
+    """A notification with a fake clock, and what was told of it."""
+
+    def __init__(self, options, sockets, user=None):
+        self.changes = []
+        Notification.__init__(self, options, sockets, user, self.note, FakeClock())
+
+    def note(self):
+        self.changes.append((self.ready, self.extended_until - self.clock.now))
+
+
+def send(watch, *messages, **options):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(5)
+        sender.connect(watch.environment['NOTIFY_SOCKET'])
+        for message in messages:
+            sender.sendmsg([message], options.get('ancillary', []))
+
+
+@pytest.mark.parametrize('message', [
+    b'READY=1', b'READY=1\n', b'STATUS=Up.\nREADY=1\nMAINPID=7', b'MAINPID=7\nREADY=1'])
+def test_ready_is_one_of_several_lines(options, sockets, message):
+    watch = Heard(options, sockets)
+    send(watch, b'STATUS=Starting', message)
+    turn_the_loop(options)
+    assert watch.ready and watch.changes == [(True, -math.inf)]
+    assert_nothing_is_left(options)
+
+
+@pytest.mark.parametrize('message', [
+    b'', b'READY=0', b'READY=1 ', b'READY=10', b'NOT_READY=1', b'STATUS=READY=1', b'\xff\0\n\n',
+    b'x' * 100000, b'RELOADING=1', b'EXTEND_TIMEOUT_USEC=', b'EXTEND_TIMEOUT_USEC=-5',
+    b'EXTEND_TIMEOUT_USEC=' + b'9' * 4000])
+def test_all_else_is_ignored(options, sockets, message):
+    watch = Heard(options, sockets)
+    send(watch, message)
+    turn_the_loop(options)
+    assert (watch.ready, watch.changes, watch.seen) == (False, [], 'has not sent READY=1')
+    watch.close()
+    assert_nothing_is_left(options)
+
+
+def test_one_that_asks_for_more_time_has_it_from_then_on(options, sockets):
+    watch = Heard(options, sockets)
+    watch.clock.forward(3.0)
+    send(watch, b'STATUS=slow\nEXTEND_TIMEOUT_USEC=2500000')
+    turn_the_loop(options)
+    assert watch.changes == [(False, 2.5)]
+    watch.close()
+
+
+def test_senders_do_not_wait_however_much_they_send(options, sockets):
+    watch = Heard(options, sockets)
+    for _ in range(20):
+        send(watch, *[b'STATUS=%d' % number for number in range(8)])
+        turn_the_loop(options)
+    watch.close()
+
+
+def test_a_descriptor_that_comes_along_is_closed(options, sockets):
+    # systemd-notify waits until that is so.
+    watch = Heard(options, sockets)
+    here, there = os.pipe()
+    try:
+        send(watch, b'BARRIER=1', ancillary=[
+            (socket.SOL_SOCKET, socket.SCM_RIGHTS, there.to_bytes(4, 'little'))])
+        os.close(there)
+        turn_the_loop(options)
+        assert os.read(here, 1) == b''  # nobody has its other end
+    finally:
+        os.close(here)
+        watch.close()
+
+
+def test_a_look_sees_what_the_main_loop_has_not_come_to(options, sockets):
+    watch = Heard(options, sockets)
+    send(watch, b'READY=1')
+    watch.look()
+    assert watch.ready
+    watch.look()
+    watch.close()
+    assert_nothing_is_left(options)
+
+
+def test_when_it_is_ready_senders_get_an_error_at_once(options, sockets):
+    watch = Heard(options, sockets)
+    send(watch, b'READY=1')
+    turn_the_loop(options)
+    with pytest.raises(OSError):
+        send(watch, b'STATUS=late')
+
+
+# The socket and its folder
+
+def test_the_socket_is_the_users_own_in_a_folder_that_nobody_can_list(options, sockets):
+    watch = Heard(options, sockets)
+    path = Path(watch.environment['NOTIFY_SOCKET'])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o711
+    assert path.stat().st_uid == os.getuid()
+    watch.close()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason='only root gives things away')
+def test_the_socket_belongs_to_the_user_of_the_program(options, sockets):
+    watch = Heard(options, sockets, user=65534)
+    path = Path(watch.environment['NOTIFY_SOCKET'])
+    assert (path.stat().st_uid, path.parent.stat().st_uid) == (65534, 0)
+    watch.close()
+
+
+def test_each_spawn_has_a_socket_of_its_own_and_the_folder_goes_with_the_last(
+        options, sockets, folder):
+    first, second = Heard(options, sockets), Heard(options, sockets)
+    assert first.environment != second.environment
+    first.close()
+    first.close()
+    assert len(list(folder.iterdir())) == 1
+    send(second, b'READY=1')
+    turn_the_loop(options)
+    assert list(folder.iterdir()) == []
+    third = Heard(options, sockets)
+    assert third.environment not in (first.environment, second.environment)
+    third.close()
+
+
+def test_a_mask_for_new_files_changes_nothing_and_is_as_it_was(options, sockets):
+    before = os.umask(0)
+    try:
+        watch = Heard(options, sockets)
+        path = Path(watch.environment['NOTIFY_SOCKET'])
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o711
+        watch.close()
+    finally:
+        assert os.umask(before) == 0
+
+
+def test_where_no_socket_is_to_be_had_nothing_is_left(options, sockets, monkeypatch):
+    def fail(path, user, group):
+        raise PermissionError(1, 'Operation not permitted')
+    monkeypatch.setattr(os, 'chown', fail)
+    descriptors = os.listdir('/proc/self/fd')
+    with pytest.raises(PermissionError):
+        Heard(options, sockets, user=65534)
+    assert os.listdir('/proc/self/fd') == descriptors
+    assert_nothing_is_left(options)
+
+
+def test_what_somebody_has_removed_already_is_a_warning(options, sockets):
+    watch = Heard(options, sockets)
+    Path(watch.environment['NOTIFY_SOCKET']).unlink()
+    watch.close()
+    (level, line), = options.logger.lines
+    assert level == 'warn' and 'cannot be removed' in line
+
+
+@pytest.mark.parametrize('name, mode', [('d' * 90, 0o755), ('d', 0o700)])
+def test_a_folder_with_a_long_name_or_that_others_cannot_search_is_not_used(
+        options, folder, monkeypatch, name, mode):
+    inner = folder / name
+    inner.mkdir()
+    inner.chmod(mode)
+    monkeypatch.setattr(tempfile, 'tempdir', str(inner))
+    watch = Heard(options, Sockets(options))
+    path = watch.environment['NOTIFY_SOCKET']
+    assert path.startswith('/tmp/restarter-notify-') and len(path) < 108
+    watch.close()
+    inner.rmdir()
+    assert not os.path.exists(os.path.dirname(path))

@@ -1,0 +1,249 @@
+"""What a look at an address makes of what is there."""
+
+import contextlib
+import os
+import resource
+import socket
+import threading
+
+import pytest
+
+from supervisor_restarter.daemon.declaration import declared
+from supervisor_restarter.daemon.probe import HEAD, Attempt, Probe
+from tests.unit.fakes import FakeClock
+from tests.unit.loop import POLLERS, assert_nothing_is_left, fake_options, turn_until
+
+OK = b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+
+
+@pytest.fixture(params=POLLERS)
+def options(request):
+    return fake_options(request.param)
+
+
+@pytest.fixture
+def server():
+    with contextlib.ExitStack() as stack:
+        def serve(talk, family=socket.AF_INET, address=('127.0.0.1', 0)):
+            listening = stack.enter_context(socket.socket(family))
+            listening.bind(address)
+            listening.listen(5)
+            thread = threading.Thread(target=accept, args=(listening, talk), daemon=True)
+            thread.start()
+            stack.callback(thread.join, 10)
+            stack.callback(listening.shutdown, socket.SHUT_RDWR)
+            return listening.getsockname()
+        yield serve
+
+
+def accept(listening, talk):
+    with contextlib.suppress(OSError):  # the test has ended
+        while True:
+            connection = listening.accept()[0]
+            with connection, contextlib.suppress(OSError):
+                talk(connection)
+
+
+def answers(data):
+    def talk(connection):
+        connection.recv(4096)
+        connection.sendall(data)
+    return talk
+
+
+def probe(options, value, changed=lambda: None, clock=None, delay=0.2):
+    return Probe(options, declared({'RESTARTER_READY': value}), delay, changed,
+                 clock or FakeClock())
+
+
+def seen_of(options, watch):
+    """Make one attempt; return what was seen, without the address."""
+    watch.look()
+    turn_until(options, lambda: not options.socket_map)
+    assert_nothing_is_left(options)
+    assert watch.seen.startswith(watch.awaited + ' ')
+    return watch.ready, watch.seen[len(watch.awaited) + 1:]
+
+
+def http(address, path='/health'):
+    return 'http://127.0.0.1:%d%s' % (address[1], path)
+
+
+@pytest.mark.parametrize('answer, ready, seen', [
+    (OK, True, 'answered 200'),
+    (b'HTTP/1.0 204 No Content\r\n\r\n', True, 'answered 204'),
+    (b'HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\n', True, 'answered 302'),
+    (b'HTTP/1.1 399 x\r\n\r\n', True, 'answered 399'),
+    (b'HTTP/1.0 200 OK\n\nclosed after it', True, 'answered 200'),
+    (b'HTTP/1.1 200 OK', True, 'answered 200'),
+    (b'HTTP/1.1 103 Early Hints\r\n\r\n', False, 'answered 103'),
+    (b'HTTP/1.1 404 Not Found\r\n\r\n', False, 'answered 404'),
+    (b'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n', False, 'answered 503'),
+    (OK + b'x' * 1000000, True, 'answered 200'),
+    (OK + b'\r\n\r\n' * 100, True, 'answered 200'),
+    (b'', False, 'closed the connection without an answer'),
+    (b'x' * 1000000, False, 'answered with more than %d bytes of headers' % HEAD),
+    (b'HTTP/1.1 200 OK\r\n' + b'X: y\r\n' * 100000, False,
+     'answered with more than %d bytes of headers' % HEAD),
+    (b'220 mail.example.com ESMTP\r\n\r\n', False, 'answered what is not HTTP'),
+    (b'HTTP/1.1 abc OK\r\n\r\n', False, 'answered what is not HTTP'),
+    (b'\r\n\r\n\r\n\r\n', False, 'answered what is not HTTP'),
+    (b'\x15\x03\x03\x00\x02\x02\x46', False, 'answered what is not HTTP'),  # a TLS alert
+    (bytes(range(256)) * 4, False, 'answered what is not HTTP'),
+])
+def test_ready_is_what_answers_with_a_status_from_200_to_399(options, server, answer, ready, seen):
+    assert seen_of(options, probe(options, http(server(answers(answer))))) == (ready, seen)
+
+
+def test_the_path_and_the_query_are_asked_for(options, server):
+    asked = []
+
+    def talk(connection):
+        asked.append(connection.recv(4096))
+        connection.sendall(OK)
+    address = server(talk)
+    assert seen_of(options, probe(options, http(address, '/a?b=c')))[0]
+    assert asked[0].startswith(b'GET /a?b=c HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n' % address[1])
+    assert b'\r\nConnection: close\r\n' in asked[0]
+
+
+def test_an_answer_may_come_a_byte_at_a_time(options, server):
+    def talk(connection):
+        connection.recv(4096)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in OK:
+            connection.sendall(bytes([byte]))
+    assert seen_of(options, probe(options, http(server(talk)))) == (True, 'answered 200')
+
+
+@pytest.mark.parametrize('kind', ['tcp', 'unix'])
+def test_ready_is_what_accepts_a_connection(options, server, tmp_path, kind):
+    if kind == 'tcp':
+        value = 'tcp://127.0.0.1:%d' % server(lambda connection: None)[1]
+    else:
+        path = str(tmp_path / 's')
+        server(lambda connection: None, socket.AF_UNIX, path)
+        value = 'unix://' + path
+    changes = []
+    watch = probe(options, value, lambda: changes.append(watch.ready))
+    assert seen_of(options, watch) == (True, 'accepts connections')
+    assert changes == [True]
+
+
+@pytest.mark.parametrize('value', ['http://127.0.0.1:%d/', 'tcp://127.0.0.1:%d'])
+def test_what_nobody_listens_at_refuses(options, value):
+    with socket.socket() as unused:
+        unused.bind(('127.0.0.1', 0))
+        watch = probe(options, value % unused.getsockname()[1])
+        assert seen_of(options, watch) == (False, 'refused the connection')
+
+
+def test_a_socket_that_is_not_there_is_named_as_the_system_does(options, tmp_path):
+    watch = probe(options, 'unix://%s' % (tmp_path / 'none'))
+    assert seen_of(options, watch) == (False, 'cannot be asked: No such file or directory')
+
+
+def test_a_unix_socket_whose_queue_is_full_has_not_accepted(options, tmp_path):
+    path = str(tmp_path / 's')
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listening.bind(path)
+        listening.listen(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)
+                waiting.connect(path)
+        assert not seen_of(options, probe(options, 'unix://' + path))[0]
+
+
+def test_a_port_that_is_connected_to_itself_is_not_ready(options, monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(('127.0.0.1', 0))
+        address = unused.getsockname()
+    # The system chooses that port for the connection's other end once in some thousand times.
+    connect = Attempt.connect
+
+    def from_that_port(attempt, to):
+        attempt.socket.bind(address)
+        connect(attempt, to)
+    monkeypatch.setattr(Attempt, 'connect', from_that_port)
+    watch = probe(options, 'tcp://127.0.0.1:%d' % address[1])
+    assert seen_of(options, watch) == (False, 'refused the connection')
+
+
+# When
+
+def test_it_looks_at_once_then_after_10_ms_and_then_ever_more_rarely(options, monkeypatch):
+    clock, times, begin = FakeClock(), [], Attempt.begin
+
+    def noted(attempt):
+        times.append(clock.now - 1000.0)
+        begin(attempt)
+    monkeypatch.setattr(Attempt, 'begin', noted)
+    with socket.socket() as unused:
+        unused.bind(('127.0.0.1', 0))
+        watch = probe(options, 'tcp://127.0.0.1:%d' % unused.getsockname()[1], clock=clock)
+        assert watch.due() == 0
+        while clock.now < 1001.0:
+            watch.look()
+            turn_until(options, lambda: not options.socket_map)
+            clock.forward(watch.due())
+    assert times == pytest.approx([0, 0.01, 0.03, 0.07, 0.15, 0.31, 0.51, 0.71, 0.91])
+
+
+@pytest.mark.parametrize('delay', [0.2, 50.0])
+def test_an_attempt_ends_after_a_second(options, server, delay):
+    silent = threading.Event()
+    clock = FakeClock()
+    watch = probe(options, http(server(lambda connection: silent.wait(10))), clock=clock,
+                  delay=delay)
+    try:
+        begin = clock.now
+        watch.look()
+        connections = set(options.socket_map.values())
+        assert len(connections) == 1
+        while set(options.socket_map.values()) == connections:
+            clock.forward(watch.due())
+            watch.look()
+        assert clock.now - begin == pytest.approx(1.0, abs=0.2)
+        assert watch.seen.endswith('has not answered within 1 second')
+    finally:
+        silent.set()
+    watch.close()
+    assert_nothing_is_left(options)
+
+
+def test_it_is_told_at_once_when_it_becomes_ready(options, server):
+    changes = []
+    watch = probe(options, http(server(answers(OK))), lambda: changes.append(watch.ready))
+    watch.look()
+    assert changes == []
+    turn_until(options, lambda: changes)
+    assert changes == [True]
+    watch.look()
+    assert_nothing_is_left(options)
+
+
+def test_a_watch_that_is_closed_leaves_nothing(options, server):
+    silent = threading.Event()
+    watch = probe(options, http(server(lambda connection: silent.wait(10))))
+    descriptors = len(os.listdir('/proc/self/fd'))
+    watch.look()
+    assert len(options.socket_map) == 1
+    watch.close()
+    watch.close()
+    silent.set()
+    assert_nothing_is_left(options)
+    assert len(os.listdir('/proc/self/fd')) <= descriptors
+
+
+def test_the_last_descriptors_are_left_to_supervisord(options, server):
+    address = server(answers(OK))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    watch = probe(options, http(address))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir('/proc/self/fd')) + 10, hard))
+    try:
+        assert seen_of(options, watch) == (False, 'cannot be asked: Too many open files')
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
