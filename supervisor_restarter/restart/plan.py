@@ -1,0 +1,131 @@
+"""What a restart is to do with each slot: keep it, replace its process, add it, remove it."""
+
+from collections import Counter
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+from supervisor.datatypes import Automatic
+from supervisor.options import ProcessConfig
+from supervisor.states import ProcessStates
+
+# Supervisor's names for what the configuration file calls otherwise.
+_IN_THE_FILE = {'uid': 'user', 'socket_config': 'socket', 'pool_events': 'events'}
+
+# What a group's configuration has that is no change of the group as a whole. Its priority only says
+# when it is stopped, among the other groups, as supervisord ends.
+_NOT_THE_WHOLE = ('options', 'name', 'priority', 'process_configs')
+
+
+class CannotUpdate(ValueError):
+    """Why a group cannot get another configuration while it runs, as a sentence."""
+
+
+class Action:
+    """What becomes of a slot."""
+
+    KEEP = 'keep'
+    REPLACE = 'replace'
+    ADD = 'add'
+    REMOVE = 'remove'
+
+
+class Planned(NamedTuple):
+    """What is to become of one slot.
+
+    `config` is the configuration that it is to have, or has until it is removed; `changed` are the
+    names of the options in which that differs from the one it has. `runs` says whether there is to
+    be a process in the end.
+    """
+
+    name: str
+    action: str
+    config: Any
+    changed: Tuple[str, ...] = ()
+    runs: bool = True
+
+    def struct(self) -> Dict[str, Any]:
+        """Return it as an entry of the array that a caller gets: no values, they may be secret."""
+        return {'name': self.name, 'action': self.action, 'changed': list(self.changed)}
+
+
+class Plan(NamedTuple):
+    """What is to become of all slots; `config` is the group's in the file, None if not looked at.
+
+    The slots stand in the order of the file, and after them those that are removed.
+    """
+
+    slots: Tuple[Planned, ...]
+    config: Any = None
+
+    @property
+    def size(self) -> int:
+        """How many processes the group is to have."""
+        return len(self.slots) - len(self.having(Action.REMOVE))
+
+    def having(self, *actions: str) -> List[Planned]:
+        """Return the slots with which one of these is to be done."""
+        return [slot for slot in self.slots if slot.action in actions]
+
+    def __str__(self) -> str:
+        counts = [(len(self.having(action)), action) for action in (
+            Action.REPLACE, Action.ADD, Action.REMOVE, Action.KEEP)]
+        return ', '.join('%d to %s' % pair for pair in counts if pair[0]) or 'no processes'
+
+
+def to_restart(group: Any) -> Plan:
+    """Return the plan that replaces every process, with the configuration that it has."""
+    return Plan(tuple(Planned(name, Action.REPLACE, process.config)
+                      for name, process in group.processes.items()))
+
+
+def to_update(group: Any, config: Any, restart: bool = False) -> Plan:
+    """Return the plan that makes a group what `config`, its configuration in the file, says.
+
+    A slot whose configuration is the same is kept; with `restart` its process is replaced too.
+    Raises CannotUpdate for a change of the group as a whole.
+    """
+    _check_group(group.config, config)
+    names = Counter(wanted.name for wanted in config.process_configs)
+    for name, times in names.items():
+        if times > 1:
+            raise CannotUpdate('%d of its processes have the name %s in the file' % (times, name))
+    slots = [_planned(group.processes.get(wanted.name), wanted, restart)
+             for wanted in config.process_configs]
+    slots += [Planned(name, Action.REMOVE, process.config, runs=False)
+              for name, process in group.processes.items() if name not in names]
+    return Plan(tuple(slots), config)
+
+
+def _planned(process: Any, wanted: Any, restart: bool) -> Planned:
+    if process is None:
+        return Planned(wanted.name, Action.ADD, wanted, runs=wanted.autostart)
+    state, changed = process.get_state(), _changed(process.config, wanted)
+    # As after supervisorctl update, or after a restart; and one that cannot be started, though it
+    # was to run, is tried again.
+    down = state in (ProcessStates.STOPPED, ProcessStates.EXITED)
+    runs = restart or not down or wanted.autostart
+    if changed:
+        return Planned(wanted.name, Action.REPLACE, wanted, changed, runs)
+    if restart or state in (ProcessStates.FATAL, ProcessStates.BACKOFF):
+        return Planned(wanted.name, Action.REPLACE, process.config)
+    return Planned(wanted.name, Action.KEEP, process.config, runs=not down)
+
+
+def _changed(old: Any, new: Any) -> Tuple[str, ...]:
+    # Supervisor's own comparison, and so what reread and update see; but by name
+    # (supervisor/options.py: ProcessConfig.__eq__).
+    changed = []
+    for name in ProcessConfig.req_param_names + ProcessConfig.optional_param_names:
+        values = [getattr(old, name), getattr(new, name)]
+        if Automatic not in values and values[0] != values[1]:
+            changed.append(_IN_THE_FILE.get(name, name))
+    return tuple(changed)
+
+
+def _check_group(old: Any, new: Any) -> None:
+    advice = 'which concerns the group as a whole: use supervisorctl update'
+    if type(old) is not type(new):
+        raise CannotUpdate('it is of another kind in the file, %s' % advice)
+    changed = sorted(_IN_THE_FILE.get(name, name) for name in vars(new)
+                     if name not in _NOT_THE_WHOLE and getattr(old, name) != getattr(new, name))
+    if changed:
+        raise CannotUpdate('the file changes its %s, %s' % (', '.join(changed), advice))
