@@ -70,16 +70,19 @@ class Contender:
 
 
 class Supervised:
-    """A supervisord with a group, and the contenders that restart it; a context manager."""
+    """A supervisord with a group, and the contenders that restart it; a context manager.
 
-    def __init__(self, size: int, startsecs: int):
+    `minfds` is supervisord's option; 0 for one that suffices.
+    """
+
+    def __init__(self, size: int, startsecs: int, minfds: int = 0):
         self.size = size
         self.startsecs = startsecs
         home = str(Path(__file__).parent.parent)
         path = os.pathsep.join(filter(None, [home, os.environ.get('PYTHONPATH')]))
         self.daemon = Daemon(group(GROUP, size, COMMAND, startsecs),
                              options={'timeout': int(LIMIT)}, plugin=PLUGIN, extra=SUPERVISORD,
-                             minfds=min(4 * size + 1024, 15000), loglevel='info',
+                             minfds=minfds or min(4 * size + 1024, 15000), loglevel='info',
                              env=dict(os.environ, PYTHONPATH=path))
 
     def __enter__(self) -> 'Supervised':

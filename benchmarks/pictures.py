@@ -97,12 +97,13 @@ def _label_ends(axes: Any, found: Dict[str, Points]) -> None:
     ends = [place.transform(axes.transData.transform(found[name][-1])) for name in names]
     for name, (x, y), height in zip(names, ends, apart([end[1] for end in ends], 0.058)):
         style = STYLES[name]
-        axes.annotate(style.label, (x, y), (1.04, height), xycoords='axes fraction',
+        axes.annotate(style.label, (x, y), (1.06, height), xycoords='axes fraction',
                       textcoords='axes fraction', color=style.colour, va='center', fontsize=10,
                       fontweight='bold' if name.startswith('plugin') else 'normal',
                       annotation_clip=False,
+                      # The line leads to the middle of the label's left edge, and so through none.
                       arrowprops={'arrowstyle': '-', 'color': style.colour, 'linewidth': 0.5,
-                                  'alpha': 0.6, 'shrinkA': 0, 'shrinkB': 3})
+                                  'alpha': 0.6, 'relpos': (0, 0.5), 'shrinkA': 2, 'shrinkB': 3})
 
 
 STATES = {'RUNNING': ('RUNNING', OURS), 'STOPPING': ('stopping', OTHER),
@@ -110,27 +111,49 @@ STATES = {'RUNNING': ('RUNNING', OURS), 'STOPPING': ('stopping', OTHER),
           'STARTING': ('starting', '#f2c14e')}
 
 
+TITLES = {'rolling': 'Rolling, max_unavailable = 3: at most 3 of %d processes are down',
+          'surge': 'New before old, max_surge = 3: at most 3 more than %d processes\n'
+                   'where a slot has two processes, the lower half is the second one'}
+WHOLE, HALF = 0.72, 0.36  # how high bars are
+
+
+def lane(process: str) -> str:
+    """Return the slot of a process: also of the second one that a slot has for a while."""
+    return process.split('.')[0]
+
+
 def timeline(rows: List[Dict[str, str]], path: Path) -> None:
-    """Draw a bar for each process, coloured by its state over time."""
+    """Draw a bar for each slot, coloured by the state of its process over time.
+
+    Where it has two processes, the second one is the lower half of the bar.
+    """
     import matplotlib.pyplot as plt
     from matplotlib.patches import Patch
-    names = sorted({row['process'] for row in rows})
-    figure, axes = plt.subplots(figsize=(8, 4.2))
-    for row in rows:
-        begin, end = float(row['begin']), float(row['end'])
-        axes.barh(names.index(row['process']), end - begin, left=begin, height=0.72,
-                  color=STATES[row['state']][1], linewidth=0)
-    axes.set_yticks(range(len(names)), names, fontsize=9)
+    pacings = [pacing for pacing in TITLES if any(row['pacing'] == pacing for row in rows)]
+    figure, panels = plt.subplots(len(pacings), figsize=(8, 3.9 * len(pacings)), sharex=True,
+                                  squeeze=False)
+    for pacing, axes in zip(pacings, panels[:, 0]):
+        bars = [row for row in rows if row['pacing'] == pacing]
+        names = sorted({lane(row['process']) for row in bars})
+        for row in sorted(bars, key=lambda row: row['process']):
+            begin, end = float(row['begin']), float(row['end'])
+            height, second = names.index(lane(row['process'])), row['process'] not in names
+            axes.barh(height - HALF / 2 if second else height, end - begin, left=begin,
+                      height=HALF if second else WHOLE, color=STATES[row['state']][1], linewidth=0)
+        axes.set_yticks(range(len(names)), names, fontsize=9)
+        axes.tick_params(labelbottom=True)
+        axes.set_title(TITLES[pacing] % len(names), loc='left', fontsize=12)
+        for side in ('top', 'right', 'left'):
+            axes.spines[side].set_visible(False)
     axes.set_xlim(min(float(row['begin']) for row in rows), max(float(row['end']) for row in rows))
     axes.set_xlabel('seconds since the call')
-    axes.set_title('A rolling restart of %d processes, at most 3 down at a time' % len(names),
-                   loc='left', fontsize=12, pad=30)
     present = {row['state'] for row in rows}
     shown = list(dict.fromkeys(STATES[state] for state in STATES if state in present))
-    axes.legend(handles=[Patch(color=colour, label=label) for label, colour in shown],
-                ncols=len(shown), loc='lower left', bbox_to_anchor=(-0.01, 1.0), frameon=False)
-    for side in ('top', 'right', 'left'):
-        axes.spines[side].set_visible(False)
+    panels[0, 0].set_title(panels[0, 0].get_title(loc='left'), loc='left', fontsize=12, pad=30)
+    panels[0, 0].legend(handles=[Patch(color=colour, label=label) for label, colour in shown],
+                        ncols=len(shown), loc='lower left', bbox_to_anchor=(-0.01, 1.0),
+                        frameon=False)
+    figure.tight_layout(h_pad=2)
     _save(figure, path)
 
 

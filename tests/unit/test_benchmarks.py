@@ -73,6 +73,13 @@ def test_samples_of_states_join_into_stretches():
         ('RUNNING', '1.500', '2.000')]
 
 
+def test_a_process_that_is_there_for_a_while_has_a_stretch_of_that_length():
+    samples = [(0.0, {'a': 'RUNNING'}), (1.0, {'a': 'RUNNING', 'a.new': 'STARTING'}),
+               (2.0, {'a': 'RUNNING'}), (3.0, {'a': 'RUNNING'})]
+    assert [tuple(row.values()) for row in timeline.stretches(samples)] == [
+        ('a', 'RUNNING', '0.000', '3.000'), ('a.new', 'STARTING', '1.000', '2.000')]
+
+
 @pytest.mark.parametrize('rolling', [False, True])
 @pytest.mark.parametrize('order', engine.ORDERS)
 def test_a_restart_looks_at_a_process_as_often_in_a_large_group_as_in_a_small_one(order, rolling):
