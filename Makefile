@@ -3,6 +3,7 @@
 # make demo        a restart of twenty processes, side by side with supervisorctl's
 # make tox         the tests on every Python from 3.8 that is there, with old and new Supervisors;
 #                  TOX='-e py38-supervisor425' for some
+# make supervisor-tests   Supervisor's own tests, with the plugin imported
 # make lint        the linter alone
 # make dist        sdist and wheel, in dist/
 # make benchmark   the comparison with what else there is, and its pictures
@@ -27,10 +28,15 @@ PYENV_VERSIONS = pyenv versions --bare --skip-aliases | \
     grep -E '^3\.([89]|[1-9][0-9])\.[0-9]+$$' | sort -V | paste -s -d : -
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test lint demo tox dist benchmark chaos clean
+.PHONY: test supervisor-tests lint demo tox dist benchmark chaos clean
 
 test: $(VENV)/test lint
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(TESTS)
+
+# Without the plugins of pytest that our tests need: hypothesis, xdist.
+supervisor-tests: $(VENV)/test
+	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p tests.whole_plugin \
+	    --pyargs supervisor.tests
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

@@ -54,7 +54,7 @@ setup(
               'supervisor_restarter.daemon', 'supervisor_restarter.restart', 'supervisor.plugins'],
     package_dir={'supervisor.plugins': 'supervisor_restarter/legacy'},
     python_requires='>=3.8',
-    install_requires=['supervisor>=4.2'],
+    install_requires=['supervisor>=4.1'],
     extras_require={
         # supervisor_twiddler imports pkg_resources, which newer ones warn about or no longer have.
         'test': ['pytest', 'pytest-xdist', 'hypothesis', 'pyte', 'uvicorn',

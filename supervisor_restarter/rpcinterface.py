@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import types
 from typing import Any, Callable
 
 from supervisor.http import NOT_DONE_YET
@@ -18,19 +19,28 @@ from supervisor_restarter.restart.restarts import Restarts
 API_VERSION = '3.2'
 
 
-def _rpc_method(method: Callable) -> Callable:
+class _rpc_method:
     # A call that does not fit the signature is a bare INCORRECT_PARAMETERS, and so is any TypeError
-    # of ours (supervisor/xmlrpc.py: traverse). So say what is wrong before the method is called.
-    signature = inspect.signature(method)
+    # of ours (supervisor/xmlrpc.py: traverse, which calls nothing but a MethodType). So say what is
+    # wrong before the method is called.
 
-    @functools.wraps(method)
-    def checked(self: Any, *arguments: Any) -> Any:
+    def __init__(self, method: Callable):
+        functools.update_wrapper(self, method)
+        # Readers of `__code__` find the parameters (supervisor/tests/test_rpcinterfaces.py:
+        # test_allMethodDocs).
+        self.__code__ = method.__code__
+        self._signature = inspect.signature(method)
+
+    def __get__(self, interface: Any, owner: Any = None) -> Any:
+        return self if interface is None else types.MethodType(self, interface)
+
+    def __call__(self, *arguments: Any) -> Any:
         try:
-            signature.bind(self, *arguments)
+            self._signature.bind(*arguments)
         except TypeError as why:
-            raise RPCError(Faults.INCORRECT_PARAMETERS, '%s: %s' % (method.__name__, why)) from None
-        return method(self, *arguments)
-    return checked
+            raise RPCError(Faults.INCORRECT_PARAMETERS,
+                           '%s: %s' % (self.__name__, why)) from None
+        return self.__wrapped__(*arguments)
 
 
 class RestarterNamespaceRPCInterface:

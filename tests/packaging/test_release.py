@@ -84,7 +84,7 @@ def test_the_description_is_the_readme_with_links_that_work_elsewhere(metadata):
 
 def test_supervisor_is_the_only_dependency_at_run_time(metadata):
     needed = [line for line in metadata.get_all('Requires-Dist') if 'extra ==' not in line]
-    assert needed == ['supervisor>=4.2']
+    assert needed == ['supervisor>=4.1']
 
 
 def test_every_link_names_the_same_project(metadata):
