@@ -19,7 +19,7 @@ from supervisor_restarter.restart.restarts import Restarts
 API_VERSION = '3.2'
 
 
-class _rpc_method:
+class _RPCMethod:
     # A call that does not fit the signature is a bare INCORRECT_PARAMETERS, and so is any TypeError
     # of ours (supervisor/xmlrpc.py: traverse, which calls nothing but a MethodType). So say what is
     # wrong before the method is called.
@@ -64,7 +64,7 @@ class RestarterNamespaceRPCInterface:
 
     # RPC API methods
 
-    @_rpc_method
+    @_RPCMethod
     def getAPIVersion(self):
         """ Return the version of the RPC API of this namespace
 
@@ -73,7 +73,7 @@ class RestarterNamespaceRPCInterface:
         self._update('getAPIVersion')
         return API_VERSION
 
-    @_rpc_method
+    @_RPCMethod
     def getPluginVersion(self):
         """ Return the version of supervisor-restarter
 
@@ -82,7 +82,7 @@ class RestarterNamespaceRPCInterface:
         self._update('getPluginVersion')
         return __version__
 
-    @_rpc_method
+    @_RPCMethod
     def restartProcessGroup(self, name, options={}):  # noqa: B006  it is never changed
         """ Restart all processes of a group, each as soon as it is down
 
@@ -128,7 +128,7 @@ class RestarterNamespaceRPCInterface:
         self._mainloop.hand_over(restart, restarting)
         return restarting  # deferred
 
-    @_rpc_method
+    @_RPCMethod
     def getRestartInfo(self, name, slots=False):
         """ Return how the running, or else the last, restart of a group stands
 
@@ -149,7 +149,7 @@ class RestarterNamespaceRPCInterface:
                            'not %s' % kind(slots))
         return self._restarts.info(self._group_name(name), slots)
 
-    @_rpc_method
+    @_RPCMethod
     def cancelRestart(self, name):
         """ Let the restart of a group stop nothing more, and only bring up what is down
 

@@ -3,7 +3,9 @@
 from supervisor import events, xmlrpc
 from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
 from supervisor.tests.base import DummySupervisor
-from supervisor.tests.test_rpcinterfaces import SystemNamespaceXMLRPCInterfaceTests as SupervisorsOwn
+from supervisor.tests.test_rpcinterfaces import (
+    SystemNamespaceXMLRPCInterfaceTests as SupervisorsOwn,
+)
 
 import supervisor_restarter
 
