@@ -12,6 +12,7 @@ from supervisor.states import SupervisorStates
 from supervisor_restarter import __version__
 from supervisor_restarter.daemon.mainloop import MainLoop
 from supervisor_restarter.daemon.readiness import Readiness
+from supervisor_restarter.page import Page
 from supervisor_restarter.restart import settings
 from supervisor_restarter.restart.faults import Faults, RPCError, kind, shown
 from supervisor_restarter.restart.restarts import Restarts
@@ -207,4 +208,7 @@ def make_rpcinterface(supervisord: Any, **config: str) -> RestarterNamespaceRPCI
         restarts = Restarts(supervisord, readiness=Readiness(supervisord.options))
         supervisord.restarter_mainloop = MainLoop(supervisord.options, restarts)
     mainloop = supervisord.restarter_mainloop
-    return RestarterNamespaceRPCInterface(supervisord, mainloop.restarts, mainloop, configured)
+    interface = RestarterNamespaceRPCInterface(supervisord, mainloop.restarts, mainloop, configured)
+    if configured.page and not hasattr(supervisord, 'restarter_page'):
+        supervisord.restarter_page = Page(supervisord, interface, mainloop.restarts, configured)
+    return interface

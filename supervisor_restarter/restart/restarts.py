@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from supervisor import events
 
@@ -57,6 +57,10 @@ class Restarts:
         if name not in self._running:
             raise RPCError(Faults.NO_RESTART, '%s: is not being restarted' % name)
         self._running[name].cancel()
+
+    def groups(self) -> List[str]:
+        """Return the names of the groups that are being restarted."""
+        return list(self._running)
 
     def info(self, name: str, slots: bool = False) -> Dict[str, Any]:
         """Return the struct of `getRestartInfo`, on request with its array `slots`.

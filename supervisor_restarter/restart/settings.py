@@ -3,6 +3,8 @@
 import math
 from typing import Any, Callable, Dict, NamedTuple, Tuple
 
+from supervisor.datatypes import boolean
+
 from supervisor_restarter.restart.faults import kind, shown
 
 
@@ -48,10 +50,14 @@ class BadOption(ValueError):
 
 
 class Configured(NamedTuple):
-    """The settings of a configuration: for all groups, and for some by their names."""
+    """The settings of a configuration: for all groups, and for some by their names.
+
+    `page`: whether there is to be a page.
+    """
 
     default: Settings
     groups: Dict[str, Settings]
+    page: bool = False
 
     def of(self, group: str) -> Settings:
         """Return the settings for a group, before a call has its say."""
@@ -67,15 +73,20 @@ def from_config(options: Dict[str, str], warn: Callable[[str], None]) -> Configu
     unknown one is handed to `warn` in a sentence. Raises BadOption for a value that cannot be.
     """
     values: Dict[str, Dict[str, Any]] = {'': {}}
+    page = False
     for name, value in sorted(options.items()):
         group, _, option = name.rpartition('.')
         if option in _OPTIONS:
-            values.setdefault(group, {})[option] = _parse(option, value, name)
+            values.setdefault(group, {})[option] = _parse(_OPTIONS, option, value, name)
+        elif name in _PLUGIN_OPTIONS:
+            page = _parse(_PLUGIN_OPTIONS, name, value, name)
         else:
-            warn('restarter: unknown option %s; the options are %s' % (name, _names(_OPTIONS)))
+            warn('restarter: unknown option %s; the options are %s'
+                 % (name, _names({**_OPTIONS, **_PLUGIN_OPTIONS})))
     default = values.pop('')
     made = Configured(Settings(**default),
-                      {group: Settings(**dict(default, **own)) for group, own in values.items()})
+                      {group: Settings(**dict(default, **own)) for group, own in values.items()},
+                      page)
     for settings in [made.default, *made.groups.values()]:
         if settings.rolling and settings.stagger_factor > 1:
             warn('restarter: stagger_factor = %d has no effect, since %s makes restarts rolling'
@@ -95,7 +106,7 @@ def from_call(settings: Settings, options: Dict[str, Any]) -> Tuple[Settings, bo
         if name not in _CALL_OPTIONS:
             raise BadOption('unknown option %s; the options are %s'
                             % (shown(name), _names(_CALL_OPTIONS)))
-        values[name] = _parse(name, value, name)
+        values[name] = _parse(_CALL_OPTIONS, name, value, name)
     for name in ('max_unavailable', 'max_surge'):
         if 'stagger_factor' in values and values.get(name):
             raise BadOption('stagger_factor and %s exclude each other: '
@@ -104,8 +115,8 @@ def from_call(settings: Settings, options: Dict[str, Any]) -> Tuple[Settings, bo
     return settings._replace(**values), wait
 
 
-def _parse(option: str, value: Any, name: str) -> Any:
-    parse, allowed = _CALL_OPTIONS[option]
+def _parse(options: Dict[str, Any], option: str, value: Any, name: str) -> Any:
+    parse, allowed = options[option]
     try:
         return parse(value)
     except (ValueError, OverflowError):
@@ -170,5 +181,8 @@ _OPTIONS = {
     'max_unavailable': (_limit, 'a whole number, 0 or greater, or a percentage from 0% to 100%'),
     'max_surge': (_limit, 'a whole number, 0 or greater, or a percentage from 0% to 100%'),
 }
+
+# Not for one group, and not for one call.
+_PLUGIN_OPTIONS = {'page': (boolean, 'true or false')}
 
 _CALL_OPTIONS = dict(_OPTIONS, wait=(_yes_or_no, 'a boolean'))

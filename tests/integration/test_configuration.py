@@ -12,6 +12,7 @@ from tests.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
     ('timeout', '0', 'a number of seconds greater than 0'),
     ('timeout', 'inf', 'a number of seconds greater than 0'),
     ('stagger_factor', '1.5', 'a whole number, 1 or greater'),
+    ('page', 'maybe', 'true or false'),
     ('max_unavailable', '-1', 'a whole number, 0 or greater, or a percentage from 0% to 100%'),
 ])
 def test_a_value_that_cannot_be_keeps_supervisord_from_starting(option, value, allowed):

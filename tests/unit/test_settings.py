@@ -98,7 +98,7 @@ def test_an_unknown_option_of_the_configuration_is_a_warning_that_names_it():
     said = []
     assert from_config({'dealy': '1', 'timeout': '9'}, said.append).default == Settings(timeout=9.0)
     assert said == ['restarter: unknown option dealy; the options are delay, max_surge, '
-                    'max_unavailable, stagger_factor, timeout']
+                    'max_unavailable, page, stagger_factor, timeout']
 
 
 @pytest.mark.parametrize('options, sentence', [
@@ -149,6 +149,29 @@ def test_a_wrong_option_of_a_group_is_named_with_it(options, sentence):
     with pytest.raises(BadOption) as why:
         from_config(options, complain)
     assert str(why.value) == sentence
+
+
+@pytest.mark.parametrize('value, page', [
+    (None, False), ('true', True), ('True', True), ('on', True), ('1', True), ('false', False),
+    ('no', False)])
+def test_there_is_a_page_where_the_configuration_says_so(value, page):
+    assert from_config({} if value is None else {'page': value}, complain).page is page
+
+
+@pytest.mark.parametrize('value', ['maybe', '', '2', 'true false'])
+def test_a_page_is_there_or_not(value):
+    with pytest.raises(BadOption) as why:
+        from_config({'page': value}, complain)
+    assert str(why.value) == 'page = %r: must be true or false' % value
+
+
+def test_a_page_is_for_all_groups_and_no_option_of_a_call():
+    said = []
+    assert not from_config({'web.page': 'true'}, said.append).page
+    assert said[0].startswith('restarter: unknown option web.page; the options are ')
+    with pytest.raises(BadOption) as why:
+        from_call(Settings(), {'page': True})
+    assert str(why.value).startswith('unknown option page; the options are delay, ')
 
 
 def test_an_unknown_option_of_a_group_is_a_warning_that_names_it():

@@ -1,0 +1,395 @@
+"""The page: whom its handler answers, and with what, through Supervisor's own requests."""
+
+import base64
+import json
+import re
+from types import SimpleNamespace
+
+import pytest
+from supervisor import events
+from supervisor.http import deferring_http_channel, supervisor_auth_handler
+from supervisor.medusa.counter import counter
+from supervisor.states import ProcessStates, SupervisorStates
+from supervisor.tests.base import DummyOptions, DummyPConfig, PopulatedDummySupervisor
+
+import supervisor_restarter
+from supervisor_restarter.page import HEADERS, LONGEST_BODY
+
+pytestmark = pytest.mark.filterwarnings('ignore:urllib.parse.splitquery')  # Supervisor's own
+
+HOST = '127.0.0.1:9001'
+HERE = 'http://' + HOST
+
+
+class Channel(deferring_http_channel):
+    """A connection without a socket; `sent` is what supervisord has sent."""
+
+    def __init__(self, server):
+        deferring_http_channel.__init__(self, server, None, ('127.0.0.1', 40000))
+        self.connected, self.sent, self.closed = True, b'', False
+
+    def set_socket(self, sock, sock_map=None):
+        pass
+
+    def recv(self, size):
+        received, self.coming = self.coming, b''
+        return received
+
+    def send(self, data):
+        self.sent += data
+        return len(data)
+
+    def close(self):
+        self.closed = True
+
+    def receive(self, data):
+        """Take in what a client sends, and send what is to be sent."""
+        self.coming = data
+        self.handle_read()
+        while not self.closed and self.writable(now=0):
+            self.handle_write()
+
+
+class Server:
+    """One of supervisord's HTTP servers, as far as its handlers know."""
+
+    def __init__(self):
+        self.handlers = []
+        self.logger = SimpleNamespace(log=lambda *words: None)
+        self.log_info = self.logger.log
+        for name in ('total_requests', 'exceptions', 'bytes_out', 'bytes_in'):
+            setattr(self, name, counter())
+
+    def install_handler(self, handler):
+        self.handlers.insert(0, handler)
+
+    def ask(self, method, path, body=b'', headers=(), length=True):
+        """Return status, headers and body of an answer, and whether the connection is closed."""
+        lines = ['%s %s HTTP/1.1' % (method, path)] + ['%s: %s' % pair for pair in dict(
+            headers).items() if pair[1] is not None]
+        if length and (body or method == 'POST'):
+            lines.append('Content-Length: %d' % len(body))
+        channel = Channel(self)
+        channel.receive('\r\n'.join(lines).encode() + b'\r\n\r\n' + body)
+        head, _, rest = channel.sent.partition(b'\r\n\r\n')
+        first, *others = head.decode().split('\r\n')
+        return SimpleNamespace(
+            status=int(first.split()[1]), body=rest, closed=channel.closed,
+            headers=dict(line.split(': ', 1) for line in others))
+
+
+@pytest.fixture
+def supervisord():
+    options = DummyOptions()
+    made = PopulatedDummySupervisor(
+        options, 'web', DummyPConfig(options, 'a', '/bin/a'), DummyPConfig(options, 'b', '/bin/b'))
+    for name in ('a', 'b'):
+        made.set_procattr(name, 'stop', lambda: None)  # it goes on until it is cancelled
+    options.identifier = 'supervisor'
+    options.httpservers = [({'username': None, 'password': None}, Server())]
+    yield made
+    options.mood = SupervisorStates.SHUTDOWN
+    events.notify(events.SupervisorStoppingEvent())
+    events.clear()
+
+
+def start(supervisord, **config):
+    """Do what supervisord does: make the interface, and then the servers and its event."""
+    interface = supervisor_restarter.make_rpcinterface(supervisord, **config)
+    events.notify(events.SupervisorRunningEvent())
+    return interface
+
+
+@pytest.fixture
+def interface(supervisord):
+    return start(supervisord, page='true')
+
+
+@pytest.fixture
+def server(supervisord, interface):
+    return supervisord.options.httpservers[0][1]
+
+
+def status(server, query=''):
+    answer = server.ask('GET', '/restarter/status' + query)
+    assert answer.status == 200
+    return json.loads(answer.body)
+
+
+def headers(server, **others):
+    return dict({'Host': HOST, 'Origin': HERE, 'X-Restarter-Token': status(server)['token']},
+                **{name.replace('_', '-'): value for name, value in others.items()})
+
+
+def press(server, button='restart', asked=None, **others):
+    body = json.dumps({'group': 'web'} if asked is None else asked).encode()
+    return server.ask('POST', '/restarter/' + button, body, headers(server, **others))
+
+
+def restarting(interface):
+    return interface.getRestartInfo('web')['state'] != 'IDLE'
+
+
+# Where it is
+
+@pytest.mark.parametrize('config', [{}, {'page': 'false'}])
+def test_without_the_option_nothing_is_added_to_the_servers(supervisord, config):
+    start(supervisord, **config)
+    assert supervisord.options.httpservers[0][1].handlers == []
+    assert not hasattr(supervisord, 'restarter_page')
+
+
+def test_it_is_on_each_server_once_however_many_interfaces_there_are(supervisord):
+    supervisord.options.httpservers *= 2
+    supervisord.options.httpservers[1] = ({'username': 'u', 'password': 'p'}, Server())
+    supervisor_restarter.make_rpcinterface(supervisord, page='true')
+    start(supervisord, page='true')
+    servers = [server for _, server in supervisord.options.httpservers]
+    assert [len(server.handlers) for server in servers] == [1, 1]
+    assert [server.ask('GET', '/restarter/').status for server in servers] == [200, 401]
+
+
+@pytest.mark.parametrize('user, code', [('u:p', 200), ('u:wrong', 401), ('v:p', 401)])
+def test_it_is_behind_the_user_and_the_password_of_its_server(supervisord, user, code):
+    supervisord.options.httpservers = [({'username': 'u', 'password': 'p'}, Server())]
+    start(supervisord, page='true')
+    server = supervisord.options.httpservers[0][1]
+    assert isinstance(server.handlers[0], supervisor_auth_handler)
+    login = {'Authorization': 'Basic %s' % base64.b64encode(user.encode()).decode()}
+    for path in ('/restarter/', '/restarter/status'):
+        assert server.ask('GET', path, headers=login).status == code
+        assert server.ask('GET', path).status == 401
+
+
+@pytest.mark.parametrize('path, matches', [
+    ('/restarter', True), ('/restarter/', True), ('/restarter/status?group=a', True),
+    ('/restarter?x', True), ('/', False), ('/RPC2', False), ('/restarters', False),
+    ('/restarter.html', False), ('/index.html?x=/restarter/', False), ('restarter', False)])
+def test_it_takes_the_requests_below_its_address_and_no_other(supervisord, server, path, matches):
+    assert bool(supervisord.restarter_page.match(SimpleNamespace(uri=path))) is matches
+
+
+def test_the_address_without_its_slash_leads_to_it_also_behind_a_proxy(server):
+    answer = server.ask('GET', '/restarter')
+    assert (answer.status, answer.headers['Location']) == (301, 'restarter/')
+
+
+@pytest.mark.parametrize('path', ['/restarter/nope', '/restarter/../../../etc/passwd',
+                                  '/restarter/%2e%2e/page.py', '/restarter//'])
+def test_there_is_nothing_at_other_addresses(server, path):
+    assert server.ask('GET', path).status == 404
+
+
+# What it answers
+
+@pytest.mark.parametrize('method, path', [
+    ('GET', '/restarter/'), ('GET', '/restarter/status'), ('GET', '/restarter'),
+    ('GET', '/restarter/nope'), ('POST', '/restarter/restart'), ('PUT', '/restarter/restart')])
+def test_every_answer_may_be_neither_kept_nor_framed_nor_taken_for_something_else(
+        server, method, path):
+    answer = server.ask(method, path, b'{}' if method == 'POST' else b'')
+    assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+    assert HEADERS['Cache-Control'] == 'no-store' and HEADERS['X-Frame-Options'] == 'DENY'
+    policy = dict(part.split(' ', 1) for part in
+                  answer.headers['Content-Security-Policy'].split('; '))
+    assert policy['default-src'] == policy['frame-ancestors'] == policy['base-uri'] == "'none'"
+    assert 'unsafe' not in str(policy)
+    for kind in ('script-src', 'style-src'):
+        assert re.fullmatch("'sha256-[A-Za-z0-9+/=]{44}'", policy[kind])
+
+
+def test_the_page_with_its_script_is_small_and_asks_no_other_host_for_anything(server):
+    html = server.ask('GET', '/restarter/').body
+    assert len(html) <= 30000
+    assert re.findall(rb'(?:src|href|url)\s*[=(]\s*["\']?\s*(?:https?:)?//', html) == []
+    assert re.findall(rb'https?://[^\'"]*', html) == [b'http://www.w3.org/2000/svg']  # a name
+    assert not re.search(rb'innerHTML|outerHTML|insertAdjacentHTML|document\.write|\son\w+=', html)
+
+
+def test_the_head_of_an_answer_comes_without_its_body(server):
+    answer = server.ask('HEAD', '/restarter/')
+    assert (answer.status, answer.body) == (200, b'')
+    assert int(answer.headers['Content-Length']) > 1000
+
+
+def test_the_status_tells_of_every_group_and_its_processes(supervisord, server):
+    supervisord.set_procattr('a', 'state', ProcessStates.FATAL)
+    told = status(server)
+    assert (told['identifier'], told['version']) == ('supervisor', supervisor_restarter.__version__)
+    (group,) = told['groups']
+    assert (group['name'], group['way']) == ('web', 'all at once')
+    assert group['processes'] == [['a', 'FATAL'], ['b', 'RUNNING']]
+    assert (group['restart']['state'], group['restart']['slots']) == ('IDLE', [])
+    assert told['restarting'] == []
+
+
+def test_the_way_of_a_group_is_the_one_that_is_configured_for_it(supervisord):
+    start(supervisord, page='true', **{'web.max_unavailable': '1'})
+    server = supervisord.options.httpservers[0][1]
+    assert status(server)['groups'][0]['way'] == 'rolling, at most 1 down'
+
+
+@pytest.mark.parametrize('query, groups', [
+    ('?group=web', ['web']), ('?group=db&group=web', ['db', 'web']), ('?group=nope', []),
+    ('?group=%3Cb%3E', ['<b>']), ('?', ['<b>', 'db', 'web']), ('?group=', ['<b>', 'db', 'web'])])
+def test_the_status_tells_of_the_groups_that_it_is_asked_for(supervisord, server, query, groups):
+    for name in ('db', '<b>'):
+        supervisord.process_groups[name] = SimpleNamespace(processes={})
+    assert [group['name'] for group in status(server, query)['groups']] == groups
+
+
+def test_while_supervisord_stops_it_says_so(supervisord, server):
+    supervisord.options.mood = SupervisorStates.SHUTDOWN
+    answer = server.ask('GET', '/restarter/status')
+    assert (answer.status, json.loads(answer.body)) == (
+        409, {'error': 'SHUTDOWN_STATE: supervisord is stopping'})
+
+
+# The buttons
+
+def test_a_restart_is_begun_and_watched_and_cancelled(server, interface):
+    assert press(server, asked={'group': 'web', 'options': {'max_unavailable': 1}}).status == 200
+    told = status(server)
+    assert told['restarting'] == ['web']
+    restart = told['groups'][0]['restart']
+    assert (restart['state'], restart['stopping'], restart['waiting']) == ('RESTARTING', 1, 1)
+    assert sorted(slot['phase'] for slot in restart['slots']) == ['stopping', 'waiting']
+    assert press(server, 'cancel').status == 200
+    assert interface.getRestartInfo('web')['state'] == 'SETTLING'
+
+
+@pytest.mark.parametrize('button, asked, text', [
+    ('restart', {'group': 'nope'}, 'BAD_GROUP: nope: no such group'),
+    ('restart', {'group': 1}, 'INCORRECT_PARAMETERS: name must be a string, the name of a process '
+                              'group, not int'),
+    ('restart', {'group': 'web', 'options': 1},
+     'INCORRECT_PARAMETERS: restartProcessGroup: options must be a struct, not int'),
+    ('restart', {'group': 'web', 'options': {'timeout': 0}}, 'INCORRECT_PARAMETERS: '
+     'restartProcessGroup: timeout = 0: must be a number of seconds greater than 0'),
+    ('cancel', {'group': 'web'}, 'NO_RESTART: web: is not being restarted'),
+])
+def test_a_fault_is_answered_with_its_text(server, interface, button, asked, text):
+    answer = press(server, button, asked)
+    assert (answer.status, json.loads(answer.body)) == (409, {'error': text})
+    assert not restarting(interface)
+
+
+@pytest.mark.parametrize('asked', [[], 1, None, 'web', {}, {'name': 'web'}])
+def test_what_is_no_object_with_a_group_is_refused(server, interface, asked):
+    answer = server.ask('POST', '/restarter/restart', json.dumps(asked).encode(), headers(server))
+    assert (answer.status, json.loads(answer.body)) == (
+        400, {'error': 'not an object with a group'})
+
+
+@pytest.mark.parametrize('body', [b'{', b'[' * 9999, b'group=web', b'{"group": "web"} x'])
+def test_what_is_no_json_is_refused(server, interface, body):
+    assert server.ask('POST', '/restarter/restart', body, headers(server)).status == 400
+    assert not restarting(interface)
+
+
+def test_a_bug_is_in_the_log_and_the_connection_goes_on(supervisord, server, interface):
+    interface.restartProcessGroup = lambda name, options: 1 // 0
+    answer = press(server)
+    assert (answer.status, answer.closed) == (500, False)
+    assert 'ZeroDivisionError' in supervisord.options.logger.data[-1]
+
+
+# Security: a request that the page has not sent changes nothing
+
+OTHERS = 'http://evil.example'
+
+
+@pytest.mark.parametrize('forged', [
+    {'Origin': OTHERS},
+    {'Origin': 'null'},
+    {'Origin': 'http://127.0.0.1:9002'},
+    {'Origin': 'http://127.0.0.1'},
+    {'Origin': HERE + '.evil.example'},
+    {'Origin': 'http://evil.example/' + HOST},
+    {'Origin': HOST},
+    {'Origin': '://'},
+    {'Origin': '://', 'Host': None},
+    {'Origin': 'null', 'Host': ''},
+    {'Origin': '', 'Host': ''},
+    {'Origin': None},
+    {'Origin': None, 'Host': None},
+    {'Origin': None, 'Referer': OTHERS + '/page.html'},
+    {'Origin': None, 'Referer': HERE + '/restarter/'},
+    {'Origin': OTHERS, 'Referer': HERE + '/restarter/'},
+    {'Host': 'evil.example'},
+    {'Host': None},
+    {'X_Restarter_Token': None},
+    {'X_Restarter_Token': ''},
+    {'X_Restarter_Token': 'x' * 43},
+    {'X_Restarter_Token': '\u00fc'},
+], ids=str)
+@pytest.mark.parametrize('button', ['restart', 'cancel'])
+def test_a_forged_request_is_refused(supervisord, server, interface, button, forged):
+    if button == 'cancel':
+        interface.restartProcessGroup('web', {'wait': False})
+    before = interface.getRestartInfo('web')['state']
+    answer = press(server, button, **forged)
+    assert answer.status == 403 and json.loads(answer.body)['error']
+    assert interface.getRestartInfo('web')['state'] == before
+    assert 'refused a request to the page: it' in supervisord.options.logger.data[-1]
+
+
+@pytest.mark.parametrize('forged, sentence', [
+    ({'Origin': None}, 'it does not say where it comes from: the header Origin is missing'),
+    ({'Origin': OTHERS}, 'it comes from http://evil.example, and this is 127.0.0.1:9001'),
+    ({'X_Restarter_Token': None}, 'its token is not that of this supervisord, which may have been '
+                                  'started anew since the page was loaded'),
+])
+def test_a_refusal_says_why(server, forged, sentence):
+    assert json.loads(press(server, **forged).body) == {'error': sentence}
+
+
+def test_the_token_of_another_supervisord_is_refused(supervisord, server, interface):
+    other = supervisord.restarter_page.token
+    del supervisord.restarter_page
+    events.clear()  # as at a reload
+    supervisord.options.httpservers = [({'username': None, 'password': None}, Server())]
+    anew = start(supervisord, page='true')
+    answer = press(supervisord.options.httpservers[0][1], X_Restarter_Token=other)
+    assert (answer.status, json.loads(answer.body)['error']) == (
+        403, 'its token is not that of this supervisord, which may have been started anew since '
+        'the page was loaded')
+    assert not restarting(anew)
+
+
+@pytest.mark.parametrize('method', ['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'post'])
+@pytest.mark.parametrize('query', ['', '?group=web'])
+@pytest.mark.parametrize('button', ['restart', 'cancel'])
+def test_a_button_takes_a_post_alone(server, interface, method, query, button):
+    answer = server.ask(method, '/restarter/%s%s' % (button, query), b'', headers(server))
+    assert (answer.status, answer.headers['Allow']) == (405, 'POST')
+    assert not restarting(interface)
+
+
+@pytest.mark.parametrize('path', ['/restarter', '/restarter/', '/restarter/status?group=web'])
+def test_a_get_changes_nothing(server, interface, path):
+    for method in ('GET', 'HEAD', 'POST'):
+        server.ask(method, path, b'{"group": "web"}' if method == 'POST' else b'', headers(server))
+    assert not restarting(interface)
+
+
+def test_behind_a_proxy_that_passes_the_host_on_the_scheme_may_be_another(server, interface):
+    assert press(server, Host='Ops.example', Origin='https://ops.example').status == 200
+    assert restarting(interface)
+
+
+SMUGGLED = (b'POST /restarter/restart HTTP/1.1\r\nHost: x\r\nOrigin: http://x\r\n'
+            b'X-Restarter-Token: %s\r\nContent-Length: 16\r\n\r\n{"group": "web"}')
+
+
+@pytest.mark.parametrize('length, code', [
+    ({}, 411), ({'Content-Length': '0'}, 411), ({'Content-Length': '-1'}, 411),
+    ({'Content-Length': '1_0'}, 411), ({'Content-Length': '9' * 10}, 411),
+    ({'Transfer-Encoding': 'chunked'}, 411), ({'Content-Length': LONGEST_BODY + 1}, 413)])
+@pytest.mark.parametrize('method', ['POST', 'PUT'])
+def test_a_body_that_is_not_read_is_not_taken_for_the_next_request(server, interface, length, code,
+                                                                   method):
+    body = SMUGGLED % status(server)['token'].encode()
+    answer = server.ask(method, '/restarter/restart', body, headers(server, **length), length=False)
+    assert (answer.status, answer.closed) == (405 if method == 'PUT' else code, True)
+    assert not restarting(interface)
