@@ -276,9 +276,12 @@ class Daemon:
                 continue
         return links
 
-    def descriptors_at_rest(self) -> int:
-        """How many descriptors supervisord has open, once no client is connected any more."""
-        servers = len([url for url in (self.unix_url, self.inet_url) if url])
+    def descriptors_at_rest(self, sockets: int = 0) -> int:
+        """How many descriptors supervisord has open, once no client is connected any more.
+
+        `sockets` are how many it has for its programs.
+        """
+        servers = len([url for url in (self.unix_url, self.inet_url) if url]) + sockets
         wait_until(lambda: sum('socket:' in line for line in self.descriptors()) == servers,
                    'all connections are closed')
         return len(self.descriptors())

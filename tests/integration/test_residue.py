@@ -25,9 +25,10 @@ def gone(pid):
         return True
 
 
-def assert_nothing_is_left(daemon, descriptors):
+def assert_nothing_is_left(daemon, descriptors, sockets=0):
     wait_until(lambda: not catches_alarm(daemon), 'the handler is gone')
-    wait_until(lambda: daemon.descriptors_at_rest() == descriptors, 'the descriptors are gone')
+    wait_until(lambda: daemon.descriptors_at_rest(sockets) == descriptors,
+               'the descriptors are gone')
     before = daemon.cpu()
     time.sleep(1)  # the idle daemon is looked at for a second
     assert daemon.cpu() - before < 0.1

@@ -1,0 +1,230 @@
+"""New before old, in a real supervisord: a process is replaced without a gap."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import MANNERS, Daemon, wait_until
+from tests.faults.tools import Call, all_new, info, wait_phase
+from tests.integration.test_residue import assert_nothing_is_left
+from tests.surge import SURGE, Watch, ears, programs
+
+KINDS = ['program', 'fcgi-program', 'eventlistener', 'group']
+
+
+def surge(daemon, **options):
+    with daemon.connection() as rpc:
+        return rpc.restarter.restartProcessGroup('web', dict(SURGE, **options))
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_group_of_any_kind_has_never_fewer_up_and_never_more_alive_than_max_surge(kind, tmp_path):
+    with Daemon(programs(kind, 3, MANNERS['late'], folder=tmp_path)) as daemon:
+        before = daemon.wait_running('web')
+        sockets = int(kind == 'fcgi-program')
+        descriptors = daemon.descriptors_at_rest(sockets)
+        with Watch(daemon, 'web') as watch:
+            assert surge(daemon) is True
+        after = daemon.pids('web')
+        assert all_new(before, after)
+        assert (watch.fewest_up, watch.most_alive) == (3, 4)
+        for name, pid in after.items():
+            # To the program, its name is that of its slot.
+            environment = Path('/proc/%d/environ' % pid).read_bytes().split(b'\0')
+            assert b'SUPERVISOR_PROCESS_NAME=' + name.encode() in environment
+            assert b'SUPERVISOR_GROUP_NAME=web' in environment
+        assert_nothing_is_left(daemon, descriptors, sockets)
+
+
+def test_max_unavailable_and_max_surge_hold_together():
+    with Daemon(programs('program', 6, MANNERS['late'])) as daemon:
+        before = daemon.wait_running('web')
+        with Watch(daemon, 'web') as watch:
+            assert surge(daemon, max_unavailable=1, max_surge=2) is True
+        assert all_new(before, daemon.pids('web'))
+        assert (watch.fewest_up, watch.most_alive) == (5, 8)
+
+
+def test_status_and_info_tell_of_both_processes_of_a_slot():
+    with Daemon(programs('program', 2, MANNERS['late'], startsecs=2)) as daemon:
+        before = daemon.wait_running('web')
+        call = Call(daemon, 'web', SURGE)
+        wait_phase(daemon, 'starting')
+        status = daemon.supervisorctl('status', 'web:*').stdout
+        assert re.findall(r'^(\S+) +(\S+)', status, re.MULTILINE) == [
+            ('web:web_0', 'RUNNING'), ('web:web_1', 'RUNNING'), ('web:web_1.new', 'STARTING')]
+        assert (info(daemon)['total'], info(daemon)['surging']) == (2, 1)
+        new = daemon.pids('web')['web_1.new']
+        wait_phase(daemon, 'stopping')
+        assert daemon.states('web') == {'web_0': 'RUNNING', 'web_1': 'RUNNING',
+                                        'web_1.old': 'STOPPING'}
+        assert daemon.pids('web')['web_1'] == new
+        assert call.result() is True
+        assert ('restarter: web: web_1: pid %d takes over from pid %d' % (new, before['web_1'])
+                ) in daemon.log()
+
+
+def test_supervisor_finds_nothing_to_update_afterwards_and_restarts_the_new_ones_itself():
+    settings = {'environment': 'KEY="value"', 'autorestart': 'true'}
+    with Daemon(programs('program', 2, startsecs=0, **settings)) as daemon:
+        daemon.wait_running('web')
+        assert surge(daemon) is True
+        assert 'No config updates' in daemon.supervisorctl('reread').stdout
+        between = daemon.pids('web')
+        assert daemon.supervisorctl('update').stdout == ''
+        assert daemon.pids('web') == between
+        daemon.rpc.supervisor.signalProcess('web:web_0', 'KILL')
+        wait_until(lambda: daemon.pids('web')['web_0'] not in (0, between['web_0']), 'autorestart')
+        assert surge(daemon) is True
+        assert 'restart web' not in daemon.supervisorctl('restart', 'web:*').stderr
+        assert all_new(between, daemon.wait_running('web'))
+
+
+def test_listeners_hear_of_one_running_slot_with_its_new_pid_and_of_no_slot_that_stops(tmp_path):
+    heard = tmp_path / 'heard'
+    with Daemon(programs('program', 2) + ears(heard)) as daemon:
+        before = daemon.wait_running('web')
+        daemon.wait_running('ears')
+        wait_until(lambda: heard.exists() and heard.read_text().count('_RUNNING') == 3, 'events')
+        already = len(heard.read_text())
+        assert surge(daemon) is True
+        after = daemon.pids('web')
+        wait_until(lambda: heard.read_text().count('_STOPPED') == 2, 'all events')
+        events = re.findall(
+            r'PROCESS_STATE_(\S+) processname:(\S+) groupname:web \S+(?: pid:)?(\S*)',
+            heard.read_text()[already:])
+        for name in before:
+            new, old = str(after[name]), str(before[name])
+            assert [event for event in events if event[1].startswith(name)] == [
+                ('STARTING', name + '.new', ''), ('RUNNING', name + '.new', new),
+                ('RUNNING', name, new), ('STOPPING', name + '.old', old),
+                ('STOPPED', name + '.old', old)]
+
+
+# The log file of a slot
+
+COUNTER = """
+import os, sys, time
+number = 0
+while True:
+    number += 1
+    print('%d %06d %s' % (os.getpid(), number, 'x' * 50), flush={flush})
+    time.sleep(0.0005)
+"""
+
+
+def counting(tmp_path, flush=True):
+    """A command that writes numbered lines, as fast as a busy program."""
+    script = tmp_path / 'counter.py'
+    script.write_text(COUNTER.replace('{flush}', str(flush)))
+    return '%s %s' % (sys.executable, script)
+
+
+def lines_of(log):
+    """The lines of a log and of its backups, oldest first."""
+    files = sorted(log.parent.glob(log.name + '*'), reverse=True,
+                   key=lambda path: int(path.suffix[1:]) if path.suffix[1:].isdigit() else 0)
+    return ''.join(path.read_text() for path in files).splitlines()
+
+
+def assert_whole(lines, pids):
+    """Each line is whole, none is missing, and they come from these processes."""
+    last = {}
+    for line in lines:
+        fields = re.match(r'(\d+) (\d{6}) x{50}$', line)
+        assert fields, 'torn: %r' % line
+        pid, number = map(int, fields.groups())
+        assert number == last.get(pid, 0) + 1, 'a line is missing before %r' % line
+        last[pid] = number
+    assert set(last) == pids
+
+
+@pytest.mark.parametrize('stream', ['stdout', 'stderr', 'both'])
+def test_no_line_is_lost_while_files_of_20_kb_rotate_and_three_surges_go_by(stream, tmp_path):
+    log = tmp_path / 'web_0.log'
+    command = counting(tmp_path)
+    settings = {'stdout_logfile': log, 'stdout_logfile_maxbytes': '20KB',
+                'stdout_logfile_backups': 1000}
+    if stream == 'stderr':
+        command = "/bin/sh -c 'exec %s 1>&2'" % command
+        settings = {name.replace('stdout', 'stderr'): value for name, value in settings.items()}
+    if stream == 'both':
+        settings['redirect_stderr'] = 'true'
+    with Daemon(programs('program', 1, command, **settings)) as daemon:
+        pids = set(daemon.wait_running('web').values())
+        for number in range(3):
+            wait_until(lambda number=number: len(list(tmp_path.glob('web_0.log.*'))) > number,
+                       'a rotation')
+            assert surge(daemon) is True
+            pids |= set(daemon.pids('web').values())
+        daemon.supervisorctl('stop', 'web:*')
+        assert len(pids) == 4
+        assert len(list(tmp_path.glob('web_0.log.*'))) > 10
+        assert_whole(lines_of(log), pids)
+
+
+def test_no_line_is_torn_of_programs_that_write_in_blocks(tmp_path):
+    log = tmp_path / 'web_0.log'
+    command = counting(tmp_path, flush=False)  # a block of 8 KB ends within a line
+    with Daemon(programs('program', 1, command, stdout_logfile=log,
+                         stdout_logfile_maxbytes=0)) as daemon:
+        pids = set(daemon.wait_running('web').values())
+        for _ in range(2):
+            assert surge(daemon) is True
+            pids |= set(daemon.pids('web').values())
+            size = log.stat().st_size
+            wait_until(lambda size=size: log.stat().st_size > size + 50000, 'more lines')
+        daemon.supervisorctl('stop', 'web:*')
+        text = log.read_text()
+        torn = [line for line in text.splitlines()
+                if not re.match(r'\d+ \d{6} x{50}$', line)]
+        # One that is killed does not write the rest of its last block, as ever.
+        assert len(torn) <= len(pids), torn
+        assert {int(line.split()[0]) for line in text.splitlines() if line not in torn} == pids
+
+
+def test_supervisorctl_tail_goes_on(tmp_path):
+    log = tmp_path / 'web_0.log'
+    command = counting(tmp_path)
+    with Daemon(programs('program', 1, command, stdout_logfile=log,
+                         stdout_logfile_maxbytes=0)) as daemon:
+        before = daemon.wait_running('web')
+        with open(str(tmp_path / 'tail'), 'wb') as output:
+            tail = subprocess.Popen(
+                [str(daemon.scripts / 'supervisorctl'), '-c', str(daemon.configuration),
+                 'tail', '-f', 'web:web_0'], stdin=subprocess.DEVNULL, stdout=output)
+        try:
+            seen = tmp_path / 'tail'
+            wait_until(lambda: b'%d ' % before['web_0'] in seen.read_bytes(), 'the old one')
+            assert surge(daemon) is True
+            new = daemon.pids('web')['web_0']
+            size = seen.stat().st_size
+            wait_until(lambda: b'%d ' % new in seen.read_bytes()[size:], 'the new one')
+        finally:
+            tail.send_signal(signal.SIGINT)
+            tail.wait(10)
+        assert daemon.supervisorctl('tail', 'web:web_0').stdout.count('%d ' % new) > 1
+
+
+@pytest.mark.slow
+def test_200_surges_back_to_back_leave_no_descriptor_no_memory_and_no_name():
+    with Daemon(programs('program', 10, startsecs=0, stdout_logfile='AUTO',
+                         stderr_logfile='AUTO'), loglevel='info') as daemon:
+        daemon.wait_running('web')
+        names = list(daemon.states('web'))
+        with daemon.connection() as rpc:
+            for number in range(230):
+                if number == 30:  # caches are warm
+                    descriptors, memory = len(daemon.descriptors()), daemon.memory()
+                assert rpc.restarter.restartProcessGroup('web', SURGE) is True
+            assert len(daemon.descriptors()) == descriptors
+            assert daemon.memory() - memory < 1 << 20
+        assert list(daemon.states('web')) == names
+        begin = time.monotonic()
+        assert surge(daemon, max_surge='100%') is True
+        assert time.monotonic() - begin < 5  # all of it is as quick as at first
