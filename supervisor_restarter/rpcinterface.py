@@ -3,18 +3,20 @@
 import functools
 import inspect
 import types
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from supervisor.http import NOT_DONE_YET
 from supervisor.options import split_namespec
 from supervisor.states import SupervisorStates
 
 from supervisor_restarter import __version__
+from supervisor_restarter.daemon import configuration
 from supervisor_restarter.daemon.mainloop import MainLoop
 from supervisor_restarter.daemon.readiness import Readiness
 from supervisor_restarter.page import Page
 from supervisor_restarter.restart import settings
 from supervisor_restarter.restart.faults import Faults, RPCError, kind, shown
+from supervisor_restarter.restart.plan import Plan
 from supervisor_restarter.restart.restarts import Restarts
 
 API_VERSION = '3.2'
@@ -89,45 +91,46 @@ class RestarterNamespaceRPCInterface:
 
         The restart goes on in supervisord whatever happens to the caller. Faults that are raised:
         BAD_GROUP, RESTART_IN_PROGRESS, TIMEOUT, STOPPED_EARLY, CANCELLED, SHUTDOWN_STATE,
-        INCORRECT_PARAMETERS.
+        INCORRECT_PARAMETERS; with reread also those of updateProcessGroup.
 
         @param string name     The group; 'group:*' and 'group:' mean it too
         @param struct options  May be left out. Overrides the configuration for this call: delay
                                and timeout in seconds, stagger_factor, max_unavailable and
                                max_surge (a number or a percentage such as '25%'); and wait: false
-                               to return at once
+                               to return at once; reread: true to restart it with its configuration
+                               in the file
         @return boolean result  True; or an array of faults, structs of code, text, group and name,
                                when some processes have failed and all others have restarted
         """
         self._update('restartProcessGroup')
         group = self._group_name(name)
-        try:
-            chosen, wait = settings.from_call(self._configured.of(group), options)
-        except settings.BadOption as why:
-            raise RPCError(Faults.INCORRECT_PARAMETERS, 'restartProcessGroup: %s' % why) from None
-        try:
-            self._mainloop.prepare()
-        except OSError as why:
-            raise RPCError(Faults.FAILED, '%s: not begun: %s' % (group, why)) from None
-        try:
-            restart = self._restarts.begin(group, chosen)
-        except RPCError:
-            self._mainloop.turn()
-            raise
-        if not wait:
-            self._mainloop.turn()
-            return True
+        call = self._call('restartProcessGroup', group, options, 'reread')
+        return self._begin(group, call, self._plan(group, restart=True) if call.reread else None)
 
-        def restarting():
-            self._mainloop.polled()
-            if restart.outcome is None:
-                return NOT_DONE_YET
-            return _answer(restart.outcome)
+    @_RPCMethod
+    def updateProcessGroup(self, name, options={}):  # noqa: B006  it is never changed
+        """ Make a group what its configuration in the file says, and leave the rest as it is
 
-        restarting.delay = chosen.delay
-        restarting.rpcinterface = self
-        self._mainloop.hand_over(restart, restarting)
-        return restarting  # deferred
+        Processes that are new in the file are added, those that are gone removed, and those whose
+        configuration has changed replaced; the others are kept. Faults that are raised, beside
+        those of restartProcessGroup: CANT_REREAD for a file that cannot be read; BAD_GROUP for a
+        group that is not active or not in the file; CANT_UPDATE for a change of the group as a
+        whole; SPAWN_ERROR for a program that does not exist.
+
+        @param string name     The group; 'group:*' and 'group:' mean it too
+        @param struct options  May be left out. Those of restartProcessGroup without reread; and
+                               dry_run: true to be told what would be done
+        @return boolean result  As restartProcessGroup; or with dry_run an array of structs of name,
+                               action (keep, replace, add, remove) and changed, an array of the
+                               names of the options that have changed
+        """
+        self._update('updateProcessGroup')
+        group = self._group_name(name)
+        call = self._call('updateProcessGroup', group, options, 'dry_run')
+        plan = self._plan(group)
+        if call.dry_run:
+            return [slot.struct() for slot in plan.slots]
+        return self._begin(group, call, plan)
 
     @_RPCMethod
     def getRestartInfo(self, name, slots=False):
@@ -161,6 +164,44 @@ class RestarterNamespaceRPCInterface:
         self._restarts.cancel(self._group_name(name))
         self._mainloop.turn()
         return True
+
+    def _call(self, method: str, group: str, options: Any, flag: str) -> settings.Call:
+        try:
+            return settings.from_call(self._configured.of(group), options, ('wait', flag))
+        except settings.BadOption as why:
+            raise RPCError(Faults.INCORRECT_PARAMETERS, '%s: %s' % (method, why)) from None
+
+    def _plan(self, group: str, restart: bool = False) -> Plan:
+        try:
+            configs = configuration.read(self.supervisord.options)
+        except configuration.CannotReread as why:
+            raise RPCError(Faults.CANT_REREAD, '%s: %s' % (group, why)) from None
+        return self._restarts.plan(group, configs, restart)
+
+    def _begin(self, group: str, call: settings.Call, plan: Optional[Plan]) -> Any:
+        try:
+            self._mainloop.prepare()
+        except OSError as why:
+            raise RPCError(Faults.FAILED, '%s: not begun: %s' % (group, why)) from None
+        try:
+            restart = self._restarts.begin(group, call.settings, plan)
+        except RPCError:
+            self._mainloop.turn()
+            raise
+        if not call.wait:
+            self._mainloop.turn()
+            return True
+
+        def restarting():
+            self._mainloop.polled()
+            if restart.outcome is None:
+                return NOT_DONE_YET
+            return _answer(restart.outcome)
+
+        restarting.delay = call.settings.delay
+        restarting.rpcinterface = self
+        self._mainloop.hand_over(restart, restarting)
+        return restarting  # deferred
 
     def _group_name(self, name: Any) -> str:
         if not isinstance(name, str):

@@ -13,6 +13,7 @@ class Faults:
     SHUTDOWN_STATE = xmlrpc.Faults.SHUTDOWN_STATE
     FAILED = xmlrpc.Faults.FAILED
     SPAWN_ERROR = xmlrpc.Faults.SPAWN_ERROR
+    CANT_REREAD = xmlrpc.Faults.CANT_REREAD
     BAD_GROUP = 0x400
     BAD_STATE = 0x410
     TIMEOUT = 0x420
@@ -23,6 +24,7 @@ class Faults:
     STOPPED_EARLY = 0x450
     CANCELLED = 0x451
     NOT_READY = 0x460
+    CANT_UPDATE = 0x470
 
 
 _KINDS = {bool: 'boolean', int: 'int', float: 'double', str: 'string', list: 'array',

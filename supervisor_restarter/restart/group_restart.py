@@ -11,12 +11,13 @@ from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.hands import Hands
 from supervisor_restarter.restart.outcome import Outcome
 from supervisor_restarter.restart.pacing import Progress, pacing_for
+from supervisor_restarter.restart.plan import Plan, to_restart
 from supervisor_restarter.restart.roster import Roster, slots_of
 from supervisor_restarter.restart.settings import Settings
 from supervisor_restarter.restart.slot import PENDING, Phase, Window
 from supervisor_restarter.restart.steps import Steps
 from supervisor_restarter.restart.times import Times
-from supervisor_restarter.restart.ways import StartFirst, StartOnly, Waiting
+from supervisor_restarter.restart.ways import StartFirst, Waiting
 
 # How long the work of one pass may hold supervisord's main loop, in seconds.
 SLICE = 0.04
@@ -40,26 +41,26 @@ class GroupRestart:
     """
 
     def __init__(self, supervisord: Any, group: Any, settings: Settings, clock: Any = time,
-                 readiness: Any = None):
+                 readiness: Any = None, plan: Optional[Plan] = None):
         self.supervisord = supervisord
         self.group = group
         self.name: str = group.config.name
         self.settings = settings
         self.clock = clock
-        self._roster = Roster(slots_of(group, readiness, settings))
+        self.plan = plan or to_restart(group)
+        self._roster = Roster(slots_of(group, self.plan, readiness, settings))
         self._verdict = Outcome(self.name)
-        self._pacing = pacing_for(settings, len(self._roster))
+        self._pacing = pacing_for(settings, self.plan.size)
         self._agenda = Agenda(settings.delay)
-        self._hands = Hands(supervisord, group, readiness, settings.delay, self._agenda.changed)
+        self._hands = Hands(supervisord, group, self.plan, readiness, settings.delay,
+                            self._agenda.changed)
         self._times = Times(self._roster, self._verdict, self._pacing, settings.timeout, clock)
         self._steps = Steps(self._roster, self._verdict, self._times, self._agenda, self._hands,
                             clock)
         self._ended: Optional[float] = None
-        self._log('info', 'restarting %d processes, %s' % (len(self._roster), self._pacing))
-        for slot in self._roster.slots.values():
-            if slot.found_down:
-                slot.way = StartOnly
-                self._steps.move(slot, Phase.STOPPING)
+        what = ('restarting %d processes' % len(self._roster) if plan is None
+                else 'updating: %s' % str(plan))
+        self._log('info', '%s, %s' % (what, self._pacing))
 
     # what others ask
 
@@ -79,7 +80,7 @@ class GroupRestart:
         It is at most the option `delay`.
         """
         now = self.clock.monotonic()
-        if self._roster.down or self._next_way(now) is not None:
+        if self._roster.at_once or self._roster.down or self._next_way(now) is not None:
             return 0.0
         seconds = [self._agenda.due() - now]
         if self.outcome is None:
@@ -140,8 +141,9 @@ class GroupRestart:
         else:
             until = self.clock.monotonic() + seconds
             self._hands.reap(until, self.clock)
+            self._steps.begin(until)
             self._look(everything, until)
-            self._spawn(until)
+            self._steps.spawn(until)
             self._check_time()
             self._take_turns(until)
             self._conclude()
@@ -162,17 +164,6 @@ class GroupRestart:
                 self._steps.look_at(slot)
             else:  # in the next pass, which is due at once
                 self._agenda.changed(slot.name)
-
-    def _spawn(self, until: float) -> None:
-        if not self._roster.down:
-            return
-        with self._hands.spawning():
-            for slot in sorted(self._roster.down.values()):
-                began = self.clock.monotonic()
-                self._steps.spawn(slot)
-                now = self.clock.monotonic()
-                if now + (now - began) > until:  # no time for another one
-                    break
 
     def _take_turns(self, until: float) -> None:
         self._roster.drop_settled()
@@ -207,7 +198,8 @@ class GroupRestart:
             if left:
                 self._settle(Faults.STOPPED_EARLY, '%d failed, %d of %d processes left as they were'
                              % (failed, left, len(self._roster)))
-        if self._roster.turns.active or (self._roster.waiting and not self._verdict.ending):
+        if self._roster.turns.active or self._roster.at_once or (
+                self._roster.waiting and not self._verdict.ending):
             return
         for slot in self._roster.in_phase(Phase.RESTARTED):
             self._steps.look_at(slot)
@@ -235,19 +227,21 @@ class GroupRestart:
         for slot in self._roster.turns.active.values():
             slot.close_watch()
             slot.part_logs()
-        self._log('info', 'restarted %d of %d processes in %.3f seconds' % (
-            self._roster.count()[Phase.RESTARTED], len(self._roster),
+        self._log('info', '%s %d of %d processes in %.3f seconds' % (
+            'restarted' if self.plan.config is None else 'updated', self._roster.done(),
+            len(self._roster),
             self._ended - self._times.began))
 
     # what can be derived
 
     def _next_way(self, now: float) -> Any:
-        if not self._roster.waiting or self._verdict.ending is not None:
+        if not self._roster.waiting or self._roster.at_once or self._verdict.ending is not None:
             return None
         return self._pacing.next_way(Progress(
-            now - self._times.began, self._roster.to_replace, self._roster.taken,
+            now - self._times.began, self._roster.with_turns, self._roster.taken,
             self._roster.turns.held(Window.DOWN) + len(self._roster.not_up_yet),
-            self._roster.turns.held(Window.SURGE), len(self._verdict.faults)))
+            self._roster.turns.held(Window.SURGE), len(self._verdict.faults),
+            self._roster.waiting[-1].is_to_go))
 
     def _log(self, level: str, message: str) -> None:
         self._hands.log(level, message)

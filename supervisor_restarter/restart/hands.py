@@ -11,7 +11,9 @@ from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.child import spawning
 from supervisor_restarter.daemon.logs import SharedLogs
+from supervisor_restarter.restart.configs import Configs, same_logs
 from supervisor_restarter.restart.faults import Faults
+from supervisor_restarter.restart.plan import Plan
 from supervisor_restarter.restart.slot import Phase, Slot, Standing
 
 # What is added to the name of a slot for the second process that it has for a while.
@@ -25,10 +27,11 @@ class Hands:
     looks at most, and `changed(name)` is called when one has seen something.
     """
 
-    def __init__(self, supervisord: Any, group: Any, readiness: Any, delay: float,
+    def __init__(self, supervisord: Any, group: Any, plan: Plan, readiness: Any, delay: float,
                  changed: Callable[[str], None]):
         self.supervisord = supervisord
         self.group = group
+        self.configs = Configs(group, plan)
         self.readiness = readiness
         self.delay = delay
         self.changed = changed
@@ -40,11 +43,12 @@ class Hands:
 
     def rest(self) -> None:
         """Hold nothing any more."""
+        self.configs.note()
         self._socket = None
 
     def has(self, slot: Slot) -> bool:
-        """Whether the group still has the process of a slot."""
-        return self.group.processes.get(slot.name) is slot.process
+        """Whether the group still has the process of a slot, or is yet to have it."""
+        return slot.is_to_come or self.group.processes.get(slot.name) is slot.process
 
     def reap(self, until: float, clock: Any) -> None:
         """Let supervisord collect what has ended, until a monotonic time."""
@@ -66,6 +70,12 @@ class Hands:
         with spawning(self.supervisord.options) as self._child:
             yield
         self._child = None
+
+    def spawn_anew(self, slot: Slot) -> Optional[Standing]:
+        """Spawn the process of a slot; return where that leaves it, unless all is well."""
+        standing = self.spawn(slot, slot.process)
+        self.configs.put_in(slot)
+        return standing
 
     def spawn(self, slot: Slot, process: Any) -> Optional[Standing]:
         """Spawn the new process of a slot; return where that leaves it, unless all is well."""
@@ -120,10 +130,12 @@ class Hands:
         To the program its name is that of the slot. Returns where that leaves the slot, unless all
         is well.
         """
-        config = self._named(slot.process.config, slot.name + SUCCESSOR)
+        config = self._named(slot.config, slot.name + SUCCESSOR)
         config.environment = dict({'SUPERVISOR_PROCESS_NAME': slot.name},
                                   **(config.environment or {}))
-        slot.beside, slot.logs = config.make_process(self.group), SharedLogs()
+        slot.beside = config.make_process(self.group)
+        if same_logs(slot.process.config, config):
+            slot.logs = SharedLogs()
         standing = self.spawn(slot, slot.beside)
         # One that raised is nothing that supervisord should try to start (supervisor/process.py:
         # transition, autostart).
@@ -136,9 +148,10 @@ class Hands:
         self._keep_names_in_events(old, new)
         processes = self.group.processes
         del processes[new.config.name]
-        new.config, old.config = old.config, self._named(old.config, slot.name + PREDECESSOR)
+        new.config, old.config = slot.config, self._named(old.config, slot.name + PREDECESSOR)
         processes[slot.name], processes[old.config.name] = new, old
         slot.process, slot.beside = new, old
+        self.configs.note()
         self.log('info', '%s: pid %d takes over from %s' % (
             slot.name, new.pid, 'pid %d' % old.pid if old.pid else 'one that has ended'))
         if new.get_state() == ProcessStates.RUNNING:

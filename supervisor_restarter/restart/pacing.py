@@ -3,14 +3,15 @@
 from typing import Any, NamedTuple, Optional
 
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.ways import StartFirst, StopFirst
+from supervisor_restarter.restart.ways import StartFirst, StopFirst, StopOnly
 
 
 class Progress(NamedTuple):
     """How far a restart has come.
 
-    `elapsed` are the seconds since the first pass. Of `total` processes to replace, `taken` have
-    had their turn, `failed` of the group have failed. `down` are not up, `surging` are too many.
+    `elapsed` are the seconds since the first pass. Of `total` processes to replace or remove,
+    `taken` have had their turn, `failed` of the group have failed. `down` are not up, `surging` are
+    too many. `removing`: the next one is to be removed.
     """
 
     elapsed: float
@@ -19,6 +20,7 @@ class Progress(NamedTuple):
     down: int
     surging: int
     failed: int
+    removing: bool = False
 
 
 class Staggered:
@@ -43,7 +45,9 @@ class Staggered:
         """Return in which of the `ways` the next one may go now; None where it may not."""
         begun = self._begun(progress.elapsed)
         size, remainder = divmod(progress.total, self.batches)
-        return StopFirst if progress.taken < begun * size + min(begun, remainder) else None
+        if progress.taken >= begun * size + min(begun, remainder):
+            return None
+        return StopOnly if progress.removing else StopFirst
 
     def next_in(self, elapsed: float) -> Optional[float]:
         """Return the seconds until the next batch, or None where time alone allows no more."""
@@ -86,6 +90,11 @@ class Rolling:
 
     def next_way(self, progress: Progress) -> Any:
         """Return in which of the `ways` the next one may go now; None where it may not."""
+        if progress.removing:
+            # The group is to have fewer, so one may go where none may be down; but while one is
+            # down, or has yet to come in its place, it has to serve.
+            room = max(1, self.max_unavailable - progress.failed)
+            return StopOnly if progress.down < room else None
         if progress.down + progress.failed < self.max_unavailable:
             return StopFirst
         if progress.surging + progress.failed < self.max_surge:

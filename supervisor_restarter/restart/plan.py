@@ -122,7 +122,7 @@ def _changed(old: Any, new: Any) -> Tuple[str, ...]:
 
 
 def _check_group(old: Any, new: Any) -> None:
-    advice = 'which concerns the group as a whole: use supervisorctl update'
+    advice = 'which concerns the group as a whole: use supervisorctl update %s' % new.name
     if type(old) is not type(new):
         raise CannotUpdate('it is of another kind in the file, %s' % advice)
     changed = sorted(_IN_THE_FILE.get(name, name) for name in vars(new)

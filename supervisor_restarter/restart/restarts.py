@@ -2,12 +2,15 @@
 
 import time
 import traceback
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from supervisor import events
+from supervisor.options import make_namespec
 
+from supervisor_restarter.daemon.configuration import cannot_start, take_over
 from supervisor_restarter.restart.faults import Faults, RPCError, shown
 from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
+from supervisor_restarter.restart.plan import Action, CannotUpdate, Plan, to_update
 from supervisor_restarter.restart.roster import CannotRestart
 from supervisor_restarter.restart.settings import Settings
 from supervisor_restarter.restart.slot import PHASES
@@ -30,21 +33,49 @@ class Restarts:
         # handed out would make another subscriber miss it (supervisor/events.py: notify).
         events.subscribe(events.ProcessStateEvent, self._on_process_state)
 
-    def begin(self, name: str, settings: Settings) -> GroupRestart:
-        """Begin to restart a group; the first pass is yet to come.
+    def plan(self, name: str, configs: Dict[str, Any], restart: bool = False) -> Plan:
+        """Return the plan that makes a group what its configuration in the file says.
+
+        `configs` are those of the groups in the file, by name; `restart`: see `to_update`. Raises
+        RPCError: RESTART_IN_PROGRESS; BAD_GROUP for a group that is not active or not in the file;
+        CANT_UPDATE for a change of the group as a whole; SPAWN_ERROR where the file names a program
+        that cannot be started.
+        """
+        group = self.supervisord.process_groups.get(name)
+        if group is None and name in configs:
+            raise RPCError(Faults.BAD_GROUP, '%s: is in the file, but not active: use '
+                           'supervisorctl update %s' % (name, name))
+        group = self._idle_group(name)
+        if name not in configs:
+            raise RPCError(Faults.BAD_GROUP, '%s: is not in the file any more: use supervisorctl '
+                           'update %s' % (name, name))
+        try:
+            plan = to_update(group, configs[name], restart)
+        except CannotUpdate as why:
+            raise RPCError(Faults.CANT_UPDATE, '%s: %s' % (name, why)) from None
+        trouble = cannot_start(group, [slot.config for slot in plan.slots if slot.runs and (
+            slot.changed or slot.action == Action.ADD)])
+        if trouble is not None:
+            process, why = trouble
+            raise RPCError(Faults.SPAWN_ERROR, '%s: %s' % (make_namespec(name, process), why))
+        return plan
+
+    def begin(self, name: str, settings: Settings, plan: Optional[Plan] = None) -> GroupRestart:
+        """Begin to restart a group, or what else is planned; the first pass is yet to come.
 
         Raises RPCError: RESTART_IN_PROGRESS; BAD_GROUP where there is no such group;
         INCORRECT_PARAMETERS where the configuration of one of its processes does not allow it.
         """
-        group = self._group(name)
-        if name in self._running:
-            raise RPCError(Faults.RESTART_IN_PROGRESS, '%s: is being restarted already' % name)
+        group = self._idle_group(name)
         groups = self.supervisord.process_groups
         self._last = {known: info for known, info in self._last.items() if known in groups}
         try:
-            restart = GroupRestart(self.supervisord, group, settings, self.clock, self.readiness)
+            restart = GroupRestart(self.supervisord, group, settings, self.clock, self.readiness,
+                                   plan)
         except CannotRestart as why:
             raise RPCError(Faults.INCORRECT_PARAMETERS, str(why)) from None
+        if plan is not None:
+            take_over(self.supervisord.options, plan.config)
         self._running[name] = restart
         return restart
 
@@ -96,6 +127,12 @@ class Restarts:
     def due(self) -> float:
         """Return the seconds until one of them has something to do; see `GroupRestart.due`."""
         return min(restart.due() for restart in self._running.values())
+
+    def _idle_group(self, name: str) -> Any:
+        group = self._group(name)
+        if name in self._running:
+            raise RPCError(Faults.RESTART_IN_PROGRESS, '%s: is being restarted already' % name)
+        return group
 
     def _group(self, name: str) -> Any:
         group = self.supervisord.process_groups.get(name)

@@ -7,27 +7,33 @@ from supervisor.options import make_namespec
 from supervisor.states import ProcessStates
 
 from supervisor_restarter.restart.hands import PREDECESSOR, SUCCESSOR
+from supervisor_restarter.restart.plan import Action, Plan
 from supervisor_restarter.restart.settings import Settings
 from supervisor_restarter.restart.slot import PENDING, PHASES, Phase, Slot
 from supervisor_restarter.restart.turns import Turns
-from supervisor_restarter.restart.ways import Waiting
+from supervisor_restarter.restart.ways import ConfigureOnly, StartOnly, StopOnly, Waiting
 
 
 class CannotRestart(ValueError):
     """Why a restart cannot begin, as a sentence that names the process."""
 
 class Roster:
-    """All slots, and of these: the `waiting` ones, the next to have its turn standing last; those
-    that are `down` and can be spawned; those found STARTING, which are `not_up_yet`; and in
-    `turns` those with which something was begun.
+    """All slots with which something is to be done, and of these: the `waiting` ones, the next to
+    have its turn standing last; in `at_once` those that have no turn to wait for; those that are
+    `down` and can be spawned; those found STARTING, which are `not_up_yet`; and in `turns` those
+    with which something was begun.
     """
 
     def __init__(self, slots: Iterable[Slot]):
         self.slots: Dict[str, Slot] = {slot.name: slot for slot in slots}
-        self.waiting = sorted(slot for slot in self.slots.values() if not slot.found_down)
-        self.to_replace = len(self.waiting)
+        waiting = sorted(slot for slot in self.slots.values() if not slot.found_down)
+        # What is removed goes last: until then it serves.
+        self.waiting = ([slot for slot in waiting if slot.is_to_go]
+                        + [slot for slot in waiting if not slot.is_to_go])
+        self.at_once = [slot for slot in self.slots.values() if slot.found_down]
+        self.with_turns = len(self.waiting)
         self.not_up_yet = {slot.name for slot in self.waiting
-                           if slot.state != ProcessStates.RUNNING}
+                           if slot.state != ProcessStates.RUNNING and not slot.is_to_go}
         self.down: Dict[str, Slot] = {}
         self.turns = Turns()
 
@@ -37,7 +43,7 @@ class Roster:
     @property
     def taken(self) -> int:
         """How many of those that were up have had their turn."""
-        return self.to_replace - len(self.waiting)
+        return self.with_turns - len(self.waiting)
 
     def put(self, slot: Slot, phase: str, now: float) -> None:
         """Let a slot be in another phase, from now, a monotonic time, on."""
@@ -61,6 +67,11 @@ class Roster:
     def in_phase(self, phase: str) -> List[Slot]:
         """Return those in a phase."""
         return [slot for slot in self.slots.values() if slot.phase == phase]
+
+    def done(self) -> int:
+        """Return how many are as it was planned."""
+        return sum(slot.phase == (Phase.REMOVED if slot.is_to_go else Phase.RESTARTED)
+                   for slot in self.slots.values())
 
     def left_as_they_were(self) -> int:
         """Return how many have the process of the call, which nobody has told to stop."""
@@ -95,18 +106,26 @@ class Roster:
         return told
 
 
-def slots_of(group: Any, readiness: Any, settings: Settings) -> Iterator[Slot]:
-    """Make a slot for each process that a group has now; see `GroupRestart` for `readiness`.
+def slots_of(group: Any, plan: Plan, readiness: Any, settings: Settings) -> Iterator[Slot]:
+    """Make a slot for each process with which something is to be done.
 
-    Raises CannotRestart.
+    See `GroupRestart` for `readiness`. Raises CannotRestart.
     """
-    for name, process in group.processes.items():
+    for planned in plan.having(Action.REPLACE, Action.ADD, Action.REMOVE):
+        name = planned.name
         try:
-            declared = readiness and readiness.declared(process)
+            declared = readiness and planned.runs and readiness.declared(planned)
         except ValueError as why:
             raise CannotRestart('%s: %s' % (make_namespec(group.config.name, name), why)) from None
         for taken in (name + SUCCESSOR, name + PREDECESSOR):
-            if settings.max_surge and taken in group.processes:
+            if (settings.max_surge and planned.action == Action.REPLACE
+                    and taken in group.processes):
                 raise CannotRestart('%s: with max_surge a second process of %s would have this name'
                                     % (make_namespec(group.config.name, taken), name))
-        yield Slot(name, process, Waiting, declared)
+        process = group.processes.get(name) or planned.config.make_process(group)
+        slot = Slot(planned, process, Waiting, declared or None)
+        if slot.is_to_go:
+            slot.way = StopOnly
+        elif slot.found_down:
+            slot.way = StartOnly if planned.runs else ConfigureOnly
+        yield slot

@@ -94,25 +94,39 @@ def from_config(options: Dict[str, str], warn: Callable[[str], None]) -> Configu
     return made
 
 
-def from_call(settings: Settings, options: Dict[str, Any]) -> Tuple[Settings, bool]:
-    """Return `settings` with the options of one call, and whether the caller waits.
+class Call(NamedTuple):
+    """What one call asks for.
+
+    `wait`: its caller waits; `reread`: with the configuration in the file; `dry_run`: to be told
+    what would be done.
+    """
+
+    settings: Settings
+    wait: bool = True
+    reread: bool = False
+    dry_run: bool = False
+
+
+def from_call(settings: Settings, options: Dict[str, Any],
+              flags: Tuple[str, ...] = ('wait', 'reread')) -> Call:
+    """Return `settings` with the options of one call; it may have these `flags`.
 
     Raises BadOption for an unknown option, a value that cannot be, or two that exclude each other.
     """
     if not isinstance(options, dict):
         raise BadOption('options must be a struct, not %s' % kind(options))
-    values = {}
+    values, allowed = {}, dict(_OPTIONS, **dict.fromkeys(flags, (_yes_or_no, 'a boolean')))
     for name, value in sorted(options.items()):
-        if name not in _CALL_OPTIONS:
+        if name not in allowed:
             raise BadOption('unknown option %s; the options are %s'
-                            % (shown(name), _names(_CALL_OPTIONS)))
-        values[name] = _parse(_CALL_OPTIONS, name, value, name)
+                            % (shown(name), _names(allowed)))
+        values[name] = _parse(allowed, name, value, name)
     for name in ('max_unavailable', 'max_surge'):
         if 'stagger_factor' in values and values.get(name):
             raise BadOption('stagger_factor and %s exclude each other: '
                             'a restart is either staggered or rolling' % name)
-    wait = values.pop('wait', True)
-    return settings._replace(**values), wait
+    given = {flag: values.pop(flag) for flag in flags if flag in values}
+    return Call(settings._replace(**values), **given)
 
 
 def _parse(options: Dict[str, Any], option: str, value: Any, name: str) -> Any:
@@ -184,5 +198,3 @@ _OPTIONS = {
 
 # Not for one group, and not for one call.
 _PLUGIN_OPTIONS = {'page': (boolean, 'true or false')}
-
-_CALL_OPTIONS = dict(_OPTIONS, wait=(_yes_or_no, 'a boolean'))

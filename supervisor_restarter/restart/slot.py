@@ -5,6 +5,7 @@ from typing import Any, List, NamedTuple, Optional, Tuple
 from supervisor.states import ProcessStates
 
 from supervisor_restarter.restart.faults import Faults
+from supervisor_restarter.restart.plan import Action, Planned
 
 # The states from which Supervisor's spawn() may be called (supervisor/process.py: spawn); not
 # STOPPED_STATES, which holds UNKNOWN and leaves BACKOFF out.
@@ -55,21 +56,21 @@ class Standing(NamedTuple):
 class Slot:
     """The place of one process of the group at the time of the call.
 
-    `process` is the one that has the slot; `found` is its state and `pid` its process id at the
-    call. `way` is how the slot gets its new process, one of `ways`. `beside` is a second process of
-    the slot: while it is STARTING its successor, else one that is leaving; `logs` is what both
-    write to. `began` is the monotonic time at which its turn began. `declaration` is what the
-    program declares of its readiness, and `watch` sees whether the new process with the id
-    `watched` is ready; both are None where nothing is declared. `changes` are the phases that it
-    has come to, with the monotonic times. Slots sort as Supervisor starts processes: by priority,
-    and then by name.
+    `planned` is what is to become of it. `process` is the one that has the slot; `found` is its
+    state and `pid` its process id at the call. `way` is how the slot gets what is planned, one of
+    `ways`. `beside` is a second process of the slot: while it is STARTING its successor, else one
+    that is leaving; `logs` is what both write to. `began` is the monotonic time at which its turn
+    began. `declaration` is what the program declares of its readiness, and `watch` sees whether the
+    new process with the id `watched` is ready; both are None where nothing is declared. `changes`
+    are the phases that it has come to, with the monotonic times. Slots sort as Supervisor starts
+    processes: by priority, and then by name.
     """
 
-    __slots__ = ('name', 'process', 'found', 'pid', 'phase', 'way', 'beside', 'logs', 'began',
+    __slots__ = ('planned', 'process', 'found', 'pid', 'phase', 'way', 'beside', 'logs', 'began',
                  'declaration', 'watch', 'watched', 'changes')
 
-    def __init__(self, name: str, process: Any, way: Any, declaration: Any = None):
-        self.name = name
+    def __init__(self, planned: Planned, process: Any, way: Any, declaration: Any = None):
+        self.planned = planned
         self.process = process
         self.found: int = process.get_state()
         self.pid: int = process.pid
@@ -88,6 +89,26 @@ class Slot:
 
     def _rank(self) -> Tuple[int, str]:
         return self.process.config.priority, self.name
+
+    @property
+    def name(self) -> str:
+        """The name of the slot, and of the process that has it."""
+        return self.planned.name
+
+    @property
+    def config(self) -> Any:
+        """The configuration that it is to have."""
+        return self.planned.config
+
+    @property
+    def is_to_go(self) -> bool:
+        """Whether it is to be removed."""
+        return self.planned.action == Action.REMOVE
+
+    @property
+    def is_to_come(self) -> bool:
+        """Whether the group is yet to have it."""
+        return self.planned.action == Action.ADD and self.phase in PENDING[:2]
 
     @property
     def state(self) -> int:
@@ -176,8 +197,12 @@ class Slot:
                 or not 0 <= now - self.process.laststop < SEEN_DOWN)
 
     def replaced(self) -> bool:
-        """Whether somebody else, or Supervisor's autorestart, has spawned it since the call."""
-        return bool(self.process.pid) and self.process.pid != self.pid
+        """Whether somebody else, or Supervisor's autorestart, has spawned it since the call.
+
+        Not with the configuration that it had then, if it is to have another one.
+        """
+        return (bool(self.process.pid) and self.process.pid != self.pid
+                and self.process.config is self.config)
 
     def stopped_by_somebody_else(self) -> bool:
         """Whether somebody else is stopping, or has stopped, what was up at the call."""
@@ -192,8 +217,12 @@ class Slot:
             if waiting:
                 return Standing(Phase.FAILED, Faults.BAD_STATE, 'its state is UNKNOWN')
             return Standing(Phase.FAILED, Faults.STOP_FAILED, 'its state became UNKNOWN')
-        if waiting and self.state in (ProcessStates.RUNNING, ProcessStates.STARTING):
-            return Standing(Phase.WAITING)
+        if self.state in (ProcessStates.RUNNING, ProcessStates.STARTING):
+            if waiting:
+                return Standing(Phase.WAITING)
+            if self.process.pid != self.pid:
+                return Standing(Phase.FAILED, Faults.START_FAILED,
+                                'started by somebody else, with its old configuration')
         return Standing(Phase.STOPPING)
 
     def standing_of_new(self, process: Any, now: float) -> Standing:
@@ -218,17 +247,3 @@ class Slot:
         else:
             why = process.spawnerr or 'left again before it was RUNNING'
         return Standing(Phase.FAILED, Faults.START_FAILED, why)
-
-
-def seconds_to_change(process: Any, now: float) -> float:
-    """Return the seconds until time alone changes what is to be done with a process.
-
-    `now` is Supervisor's time, `time.time()`. Ask after `transition()`, which corrects the times
-    of a process when the system clock was set back (supervisor/process.py:
-    _check_and_adjust_for_system_clock_rollback).
-    """
-    if process.get_state() == ProcessStates.STARTING:
-        return process.laststart + process.config.startsecs - now
-    if process.get_state() == ProcessStates.STOPPING:
-        return process.delay - now
-    return SEEN_DOWN / 2

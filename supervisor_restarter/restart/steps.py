@@ -11,7 +11,7 @@ from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.hands import Hands
 from supervisor_restarter.restart.outcome import Outcome
 from supervisor_restarter.restart.roster import Roster
-from supervisor_restarter.restart.slot import Phase, Slot, Standing, seconds_to_change
+from supervisor_restarter.restart.slot import SEEN_DOWN, Phase, Slot, Standing
 from supervisor_restarter.restart.times import Times
 
 GIVEN_UP = (Phase.FAILED, Phase.REMOVED)
@@ -38,9 +38,24 @@ class Steps:
         """See where a slot stands, and note what follows."""
         self._guard(self._look_at, slot)
 
-    def spawn(self, slot: Slot) -> None:
-        """Spawn what is down in a slot."""
-        self._guard(self._spawn, slot)
+    def begin(self, until: float) -> None:
+        """Begin with the slots that need not wait for a turn, until a monotonic time."""
+        while self.roster.at_once:
+            self._guard(self._begin, self.roster.at_once.pop())
+            if self.clock.monotonic() > until:
+                break
+
+    def spawn(self, until: float) -> None:
+        """Spawn what is down, until a monotonic time."""
+        if not self.roster.down:
+            return
+        with self.hands.spawning():
+            for slot in sorted(self.roster.down.values()):
+                began = self.clock.monotonic()
+                self._guard(self._spawn, slot)
+                now = self.clock.monotonic()
+                if now + (now - began) > until:  # no time for another one
+                    break
 
     def take_turn(self, slot: Slot, way: Any) -> None:
         """Begin to replace the process of a slot in one of the `ways`, if it still waits."""
@@ -73,7 +88,11 @@ class Steps:
             self.roster.not_up_yet.discard(slot.name)
         if (slot.phase == Phase.STOPPING and slot.beside is None
                 and slot.may_be_spawned(self.clock.time())):
-            self.roster.down[slot.name] = slot
+            standing = slot.way.down(slot, self.hands)
+            if standing is None:
+                self.roster.down[slot.name] = slot
+            else:
+                self.move(slot, standing.phase)
         elif slot.active or slot.name in self.roster.not_up_yet:
             self._expect(slot)
         self.roster.turns.note(slot, self.clock.monotonic())
@@ -109,7 +128,10 @@ class Steps:
         self._look_at(slot)
         if self.roster.down.pop(slot.name, None) is None:
             return
-        self._stand(slot, self.hands.spawn(slot, slot.process) or Standing(Phase.STARTING))
+        self._stand(slot, self.hands.spawn_anew(slot) or Standing(Phase.STARTING))
+
+    def _begin(self, slot: Slot) -> None:
+        self._stand(slot, slot.way.begin(slot, self.hands))
 
     def _take_turn(self, way: Any, slot: Slot) -> None:
         self._look_at(slot)
@@ -153,3 +175,17 @@ class Steps:
             if slot.phase != Phase.FAILED:
                 self._fail(slot, Standing(Phase.FAILED, Faults.FAILED,
                                           '%s: %s' % (type(why).__name__, why)))
+
+
+def seconds_to_change(process: Any, now: float) -> float:
+    """Return the seconds until time alone changes what is to be done with a process.
+
+    `now` is Supervisor's time, `time.time()`. Ask after `transition()`, which corrects the times
+    of a process when the system clock was set back (supervisor/process.py:
+    _check_and_adjust_for_system_clock_rollback).
+    """
+    if process.get_state() == ProcessStates.STARTING:
+        return process.laststart + process.config.startsecs - now
+    if process.get_state() == ProcessStates.STOPPING:
+        return process.delay - now
+    return SEEN_DOWN / 2

@@ -1,13 +1,15 @@
-"""How one slot gets its new process: four ways with one face.
+"""How one slot gets what is planned for it: a few ways with one face.
 
     begin(slot, hands)       what is done when its turn comes; the standing after it
     standing(slot, now)      where it stands; `now` is Supervisor's time, `time.time()`
     moved(slot, hands)       it has got to another phase
+    down(slot, hands)        its old process is down: the standing after it; None if the new one
+                             is to be spawned
 
 A restart drives its slots without knowing which way they go.
 """
 
-from typing import Any
+from typing import Any, Optional
 
 from supervisor.states import ProcessStates
 
@@ -20,6 +22,9 @@ class StartOnly:
 
     @staticmethod
     def begin(slot: Slot, hands: Any) -> Standing:
+        hands.configs.prepare(slot)
+        if not slot.process.pid:  # Whoever starts it from now on, it is what it is to be.
+            hands.configs.install(slot)
         return Standing(Phase.STOPPING)
 
     @staticmethod
@@ -32,20 +37,59 @@ class StartOnly:
     def moved(slot: Slot, hands: Any) -> None:
         """Nothing to do: one that is down is spawned when there is time."""
 
+    @staticmethod
+    def down(slot: Slot, hands: Any) -> Optional[Standing]:
+        hands.configs.install(slot)
+        return None
+
+
+class ConfigureOnly(StartOnly):
+    """What is down, and is not to run, gets its configuration."""
+
+    @staticmethod
+    def begin(slot: Slot, hands: Any) -> Standing:
+        hands.configs.prepare(slot)
+        hands.configs.put_in_anew(slot)
+        return Standing(Phase.RESTARTED)
+
+    @staticmethod
+    def standing(slot: Slot, now: float) -> Standing:
+        return Standing(Phase.RESTARTED)
+
+
+class StopOnly(StartOnly):
+    """The old process is stopped, and the slot removed when it is down."""
+
+    @staticmethod
+    def begin(slot: Slot, hands: Any) -> Standing:
+        up = slot.state in (ProcessStates.RUNNING, ProcessStates.STARTING)
+        return up and hands.stop(slot.process) or Standing(Phase.STOPPING)
+
+    @staticmethod
+    def standing(slot: Slot, now: float) -> Standing:
+        return slot.standing_of_old()
+
+    @staticmethod
+    def down(slot: Slot, hands: Any) -> Optional[Standing]:
+        hands.configs.take_out(slot)
+        return Standing(Phase.REMOVED)
+
 
 class StopFirst(StartOnly):
     """The old process is stopped, and the new one started as soon as it is down."""
 
     @staticmethod
     def begin(slot: Slot, hands: Any) -> Standing:
+        hands.configs.prepare(slot)
         return hands.stop(slot.process) or Standing(Phase.STOPPING)
 
 
-class StartFirst:
+class StartFirst(StartOnly):
     """The new process is started beside the old one, which is stopped when the new one is up."""
 
     @staticmethod
     def begin(slot: Slot, hands: Any) -> Standing:
+        hands.configs.prepare(slot)
         return hands.spawn_successor(slot) or Standing(Phase.STARTING)
 
     @staticmethod

@@ -40,10 +40,20 @@ class FakeConfig:
 
     stopwaitsecs = 10
     exitcodes = [0]
+    stdout_logfile = stderr_logfile = '/log'
+    stdout_logfile_maxbytes = stderr_logfile_maxbytes = 0
+    stdout_logfile_backups = stderr_logfile_backups = 0
+    stdout_syslog = stderr_syslog = False
+    options = SimpleNamespace(identifier='supervisor')
+    no_log = None  # why it cannot have a log file
 
     def __init__(self, world, name, priority=999, startsecs=1, environment=None):
         self.world, self.name, self.priority, self.startsecs = world, name, priority, startsecs
         self.environment = environment
+
+    def create_autochildlogs(self):
+        if self.no_log:
+            raise self.no_log
 
     def make_process(self, group):
         made = FakeProcess(self.world, self.name, ProcessStates.STOPPED)
@@ -228,7 +238,7 @@ class World:
             self.add(name, **settings)
 
     def add_group(self, name):
-        group = SimpleNamespace(config=SimpleNamespace(name=name), processes={})
+        group = SimpleNamespace(config=SimpleNamespace(name=name, priority=999), processes={})
         self.supervisord.process_groups[name] = group
         return group
 

@@ -183,7 +183,7 @@ def test_the_priority_of_the_group_alone_replaces_nothing(tmp_path):
 
 FCGI = '[fcgi-program:web]\ncommand = /bin/sleep 1\nsocket = unix://%s/%s.sock\n'
 LISTENER = '[eventlistener:web]\ncommand = /bin/sleep 1\nevents = %s\nbuffer_size = %d\n'
-WHOLE = 'which concerns the group as a whole: use supervisorctl update'
+WHOLE = 'which concerns the group as a whole: use supervisorctl update web'
 
 
 @pytest.mark.parametrize('old, new, text', [

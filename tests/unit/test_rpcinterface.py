@@ -18,8 +18,8 @@ import supervisor_restarter.rpcinterface
 from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.settings import BadOption
 
-METHODS = {'getAPIVersion', 'getPluginVersion', 'restartProcessGroup', 'getRestartInfo',
-           'cancelRestart'}
+METHODS = {'getAPIVersion', 'getPluginVersion', 'restartProcessGroup', 'updateProcessGroup',
+           'getRestartInfo', 'cancelRestart'}
 
 
 @pytest.fixture
@@ -105,7 +105,9 @@ def test_the_docstring_is_the_signature(interface, method, signature):
     ('restartProcessGroup', (1,), 'name must be a string, the name of a process group, not int'),
     ('restartProcessGroup', ('web', 1), 'restartProcessGroup: options must be a struct, not int'),
     ('restartProcessGroup', ('web', {'x': 1}), 'restartProcessGroup: unknown option x; the options '
-     'are delay, max_surge, max_unavailable, stagger_factor, timeout, wait'),
+     'are delay, max_surge, max_unavailable, reread, stagger_factor, timeout, wait'),
+    ('updateProcessGroup', ('web', {'x': 1}), 'updateProcessGroup: unknown option x; the options '
+     'are delay, dry_run, max_surge, max_unavailable, stagger_factor, timeout, wait'),
     ('getRestartInfo', (), "getRestartInfo: missing a required argument: 'name'"),
     ('getRestartInfo', ([],), 'name must be a string, the name of a process group, not array'),
     ('cancelRestart', ({},), 'name must be a string, the name of a process group, not struct'),

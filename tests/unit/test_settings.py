@@ -7,7 +7,14 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from supervisor_restarter.restart.settings import BadOption, Limit, Settings, from_call, from_config
+from supervisor_restarter.restart.settings import (
+    BadOption,
+    Call,
+    Limit,
+    Settings,
+    from_call,
+    from_config,
+)
 
 SECONDS = 'must be a number of seconds greater than 0'
 BATCHES = 'must be a whole number, 1 or greater'
@@ -46,7 +53,7 @@ def complain(sentence):
 
 def test_without_options_there_are_the_defaults():
     assert from_config({}, complain).of('web') == Settings(0.2, 5.0, 1, Limit(0), Limit(0))
-    assert from_call(Settings(timeout=9.0), {}) == (Settings(timeout=9.0), True)
+    assert from_call(Settings(timeout=9.0), {}) == Call(Settings(timeout=9.0), wait=True)
 
 
 @pytest.mark.parametrize('name, text, value', GOOD)
@@ -56,9 +63,10 @@ def test_a_value_that_can_be_is_taken_from_both(name, text, value):
 
 
 @pytest.mark.parametrize('options, expected', [
-    ({'delay': 1, 'timeout': 2.5}, (Settings(1.0, 2.5), True)),
-    ({'stagger_factor': 2.0}, (Settings(stagger_factor=2), True)),
-    ({'max_unavailable': 3, 'wait': False}, (Settings(max_unavailable=Limit(3)), False)),
+    ({'delay': 1, 'timeout': 2.5}, Call(Settings(1.0, 2.5))),
+    ({'stagger_factor': 2.0}, Call(Settings(stagger_factor=2))),
+    ({'max_unavailable': 3, 'wait': False}, Call(Settings(max_unavailable=Limit(3)), wait=False)),
+    ({'reread': True}, Call(Settings(), reread=True)),
 ])
 def test_numbers_of_a_call_are_taken_as_they_are(options, expected):
     assert from_call(Settings(), options) == expected
@@ -103,7 +111,7 @@ def test_an_unknown_option_of_the_configuration_is_a_warning_that_names_it():
 
 @pytest.mark.parametrize('options, sentence', [
     ({'dealy': 1}, 'unknown option dealy; the options are delay, max_surge, max_unavailable, '
-                   'stagger_factor, timeout, wait'),
+                   'reread, stagger_factor, timeout, wait'),
     ({'x' * 5000: 1}, 'unknown option ' + 'x' * 97 + '...; the options are '),
     ({'stagger_factor': 2, 'max_unavailable': 1}, 'stagger_factor and max_unavailable exclude each '
      'other: a restart is either staggered or rolling'),
@@ -128,8 +136,8 @@ def test_both_pacings_in_the_configuration_are_rolling_with_a_warning():
 
 
 def test_a_call_can_turn_a_rolling_configuration_into_a_staggered_restart():
-    settings, _ = from_call(Settings(max_unavailable=Limit(2)),
-                            {'stagger_factor': 3, 'max_unavailable': 0})
+    settings = from_call(Settings(max_unavailable=Limit(2)),
+                         {'stagger_factor': 3, 'max_unavailable': 0}).settings
     assert (settings.stagger_factor, bool(settings.max_unavailable)) == (3, False)
 
 

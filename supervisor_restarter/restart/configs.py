@@ -1,0 +1,85 @@
+"""The configurations of a group's slots, as they change one by one."""
+
+import os
+from typing import Any
+
+from supervisor.datatypes import Automatic
+
+from supervisor_restarter.restart.plan import Plan
+from supervisor_restarter.restart.slot import Slot
+
+_CHANNELS = ('stdout', 'stderr')
+_LOG_OPTIONS = ('logfile', 'logfile_maxbytes', 'logfile_backups', 'syslog')
+
+
+class Configs:
+    """Gives slots the configurations that a plan has for them.
+
+    `group.config` says at each moment what the group really is: so `supervisorctl update`, or
+    another call, finds what is left to do, wherever this one has ended.
+    """
+
+    def __init__(self, group: Any, plan: Plan):
+        self.group = group
+        self.plan = plan
+
+    def note(self) -> None:
+        """Let `group.config` say what the group is now, in the order of the file."""
+        if self.plan.config is not None:
+            processes = self.group.processes
+            self.group.config.priority = self.plan.config.priority
+            # A new list: the old one may be that of what supervisord has read.
+            self.group.config.process_configs = [
+                processes[slot.name].config for slot in self.plan.slots if slot.name in processes]
+
+    def prepare(self, slot: Slot) -> None:
+        """Make the new configuration of a slot ready for use. Raises OSError.
+
+        Automatic log files get their names; a slot that has such a file goes on with it.
+        """
+        old, new = slot.process.config, slot.config
+        if old is new and slot.name in self.group.processes:
+            return
+        for option in ('%s_logfile' % channel for channel in _CHANNELS):
+            # supervisor/options.py: ServerOptions.get_autochildlog_name
+            prefix = '%s-%s---%s-' % (new.name, option.split('_')[0], new.options.identifier)
+            log = getattr(old, option)
+            if (getattr(new, option) is Automatic and isinstance(log, str)
+                    and os.path.basename(log).startswith(prefix)):
+                setattr(new, option, log)
+        new.create_autochildlogs()
+
+    def install(self, slot: Slot) -> None:
+        """Let the process of a slot, which is down, have the configuration that it is to have."""
+        if slot.process.config is not slot.config:
+            slot.process.config = slot.config
+            self.note()
+
+    def put_in(self, slot: Slot) -> None:
+        """Let the group have the process of a slot, if it has not."""
+        # supervisord would start one that it never tried to start, but raised
+        # (supervisor/process.py: transition, autostart; FastCGISubprocess.before_spawn).
+        if slot.name not in self.group.processes and slot.process.laststart:
+            self.group.processes[slot.name] = slot.process
+            self.note()
+
+    def put_in_anew(self, slot: Slot) -> None:
+        """Let a slot have a process that is not started, as one that supervisord has just made.
+
+        By the exit status of the old one, and a new configuration, supervisord might start it
+        (supervisor/process.py: transition, autorestart).
+        """
+        slot.process = slot.config.make_process(self.group)
+        self.group.processes[slot.name] = slot.process
+        self.note()
+
+    def take_out(self, slot: Slot) -> None:
+        """Remove the process of a slot, which is down, from the group."""
+        del self.group.processes[slot.name]
+        self.note()
+
+
+def same_logs(old: Any, new: Any) -> bool:
+    """Whether two configurations say the same of the log files."""
+    return all(getattr(old, name) == getattr(new, name) for name in [
+        '%s_%s' % (channel, option) for channel in _CHANNELS for option in _LOG_OPTIONS])
