@@ -12,10 +12,13 @@ from supervisor_restarter.commands.client import (
     NO_ANSWER,
     NO_CONNECTION,
     NO_HTTP,
+    SECTIONS,
     Line,
     cancel,
     connection_trouble,
+    group_name,
     info,
+    login_trouble,
     restart,
 )
 from supervisor_restarter.commands.options import explanations, parse
@@ -25,8 +28,8 @@ class WrongUse(Exception):
     """What is wrong with a command line, as a sentence."""
 
 
-class NoSuchGroup(WrongUse):
-    """A name that matches no group."""
+class NoSuchGroup(Exception):
+    """A name that matches no group, as a line to print."""
 
 
 class RestarterControllerPlugin(ControllerPluginBase):
@@ -106,15 +109,22 @@ class RestarterControllerPlugin(ControllerPluginBase):
     # what they share
 
     def _command(self, arg: str, action: Callable[[str], None], show_help: Callable) -> None:
-        if not self.ctl.upcheck():
-            return
         try:
-            action(arg)
+            if self.ctl.upcheck():
+                action(arg)
+        except xmlrpc.client.ProtocolError as why:
+            options = self.ctl.options
+            if why.errcode != 401 or options.interactive:
+                raise  # supervisorctl asks for the login, or says what is wrong
+            self.ctl.output(login_trouble(options.serverurl, options.username, options.password))
+            self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
+        except NoSuchGroup as why:
+            self.ctl.output(str(why))
+            self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
         except (WrongUse, ValueError) as why:
             self.ctl.output('Error: %s' % why)
             self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
-            if not isinstance(why, NoSuchGroup):
-                show_help()
+            show_help()
 
     def _groups(self, patterns: List[str]) -> List[str]:
         """Return the names of the groups that the patterns match; each must match one."""
@@ -124,12 +134,19 @@ class RestarterControllerPlugin(ControllerPluginBase):
         there = list(dict.fromkeys(info['group'] for info in infos))
         chosen: List[str] = []
         for pattern in patterns:
-            name = pattern[:-2] if pattern.endswith(':*') else pattern.rstrip(':')
+            name = group_name(pattern)
             matching = there if name == 'all' else fnmatch.filter(there, name)
             if not matching:
-                raise NoSuchGroup('%s: no such group; nothing is done' % pattern)
+                why = self._why_none(pattern, name)
+                raise NoSuchGroup(why if len(patterns) == 1 else why + '; nothing is done')
             chosen += matching
         return list(dict.fromkeys(chosen))
+
+    def _why_none(self, pattern: str, name: str) -> str:
+        if ':' not in name:
+            return 'Error: %s: no such group' % pattern
+        # supervisord says that a restart takes a group, as it says to the console script.
+        return '\n'.join(str(line) for line in info(self.ctl.get_server_proxy(), name))
 
     def _say(self, lines: List[Line]) -> None:
         for line in lines:
@@ -142,5 +159,14 @@ class RestarterControllerPlugin(ControllerPluginBase):
 
 
 def make_controllerplugin(controller: Any, **config: str) -> RestarterControllerPlugin:
-    """Make the commands for a supervisorctl; the section has no options of its own."""
+    """Make the commands for a supervisorctl; the section has no options of its own.
+
+    Raises ValueError, and supervisord does not start, where it is a supervisord's section that
+    names this factory.
+    """
+    if hasattr(controller, 'process_groups'):  # it is a supervisord
+        why = ('a section [rpcinterface:...] names the factory of the commands for supervisorctl; '
+               'its own is %s' % SECTIONS['restarter'])
+        controller.options.logger.critical('restarter: %s' % why)
+        raise ValueError(why)
     return RestarterControllerPlugin(controller)

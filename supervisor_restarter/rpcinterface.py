@@ -237,7 +237,12 @@ def make_rpcinterface(supervisord: Any, **config: str) -> RestarterNamespaceRPCI
 
     `config` are the options of the section [rpcinterface:restarter], as text. Raises
     `settings.BadOption`, a ValueError, for a value that cannot be; supervisord does not start then.
+    Raises SystemExit where it is supervisorctl's section that names this factory.
     """
+    if not hasattr(supervisord, 'process_groups'):  # it is a supervisorctl
+        supervisord.options.usage(
+            "a section [ctlplugin:...] names the factory of supervisord's interface; its own is "
+            'supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerplugin')
     logger = supervisord.options.logger
     try:
         configured = settings.from_config(config, logger.warn)

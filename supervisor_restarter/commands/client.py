@@ -7,9 +7,9 @@ import http.client
 import socket
 import xml.parsers.expat
 import xmlrpc.client
-from typing import Any, Callable, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
-from supervisor.options import make_namespec
+from supervisor.options import make_namespec, split_namespec
 from supervisor.xmlrpc import Faults
 
 from supervisor_restarter.commands.standing import awaited, summary
@@ -41,6 +41,12 @@ class Line(NamedTuple):
 
     def __str__(self) -> str:
         return '%s: %s' % (self.subject, self.statement)
+
+
+def group_name(name: str) -> str:
+    """Return the group that a user means: `web` for `web:*` and `web:`, else the name as it is."""
+    group, process = split_namespec(name)
+    return group if process is None else name
 
 
 def restart(proxy: Any, group: str, options: Dict[str, Any]) -> List[Line]:
@@ -100,8 +106,16 @@ def missing_sections(proxy: Any) -> List[str]:
     """Return a sentence for each namespace that supervisord would have to have, and has not."""
     there = {name.split('.')[0] for name in proxy.system.listMethods()}
     return ['supervisord does not have the %s namespace: add a section [rpcinterface:%s] with "%s" '
-            'to its configuration.' % (name, name, factory)
+            'to its configuration and restart supervisord.' % (name, name, factory)
             for name, factory in sorted(SECTIONS.items()) if name not in there]
+
+
+def login_trouble(url: str, username: Optional[str], password: Optional[str]) -> str:
+    """Return the sentence for a server that refused a call without the right login."""
+    # A login is only sent when it has both parts (supervisor/xmlrpc.py: SupervisorTransport).
+    if username is None or password is None:
+        return 'Server requires authentication'
+    return '%s refused the login of %s' % (url, username)
 
 
 def connection_trouble(url: str, why: Exception) -> str:

@@ -4,7 +4,10 @@ import subprocess
 
 import pytest
 
-from tests.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
+from tests.daemon import MANNERS, PLUGIN, SCRIPTS, Daemon, group, wait_until
+
+RPCINTERFACE = 'supervisor_restarter:make_rpcinterface'
+CONTROLLERPLUGIN = 'supervisor_restarter.controllerplugin:make_controllerplugin'
 
 
 @pytest.mark.parametrize('option, value, allowed', [
@@ -22,6 +25,36 @@ def test_a_value_that_cannot_be_keeps_supervisord_from_starting(option, value, a
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
         assert done.returncode == 2
         assert 'CRIT restarter: %s = %r: must be %s' % (option, value, allowed) in daemon.log()
+    finally:
+        daemon.stop()
+
+
+def test_the_factory_of_the_commands_in_the_section_of_supervisord_is_one_sentence_at_the_start():
+    plugin = PLUGIN.replace(RPCINTERFACE, CONTROLLERPLUGIN)
+    daemon = Daemon(group('web', 1), plugin=plugin)
+    try:
+        done = subprocess.run([str(SCRIPTS / 'supervisord'), '-c', str(daemon.configuration)],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+        assert done.returncode == 2
+        assert daemon.log().count(
+            'CRIT restarter: a section [rpcinterface:...] names the factory of the commands for '
+            'supervisorctl; its own is supervisor.rpcinterface_factory = %s\n' % RPCINTERFACE) == 1
+    finally:
+        daemon.stop()
+
+
+@pytest.mark.parametrize('factory', [RPCINTERFACE, 'supervisor_restarter.rpcinterface:'
+                                     'make_rpcinterface'])
+@pytest.mark.parametrize('arguments', [['status'], ['restartgroup', 'web']])
+def test_the_factory_of_supervisord_in_the_section_of_the_commands_is_one_sentence_at_the_start(
+        factory, arguments):
+    daemon = Daemon('', extra='[ctlplugin:restarter]\nsupervisor.ctl_factory = %s\n' % factory)
+    try:
+        done = daemon.supervisorctl(*arguments)
+        assert (done.returncode, done.stdout) == (2, '')
+        assert done.stderr.splitlines()[:-1] == [
+            "Error: a section [ctlplugin:...] names the factory of supervisord's interface; its "
+            'own is supervisor.ctl_factory = %s' % CONTROLLERPLUGIN]
     finally:
         daemon.stop()
 

@@ -27,6 +27,7 @@ def daemon():
 @pytest.mark.parametrize('command, touched', [
     ('restartgroup web', ['web']),
     ('restartgroup web:*', ['web']),
+    ('restartgroup web: api-*:', ['web', 'api-a', 'api-b']),
     ('restartgroup web api-a', ['web', 'api-a']),
     ('restartgroup api-*', ['api-a', 'api-b']),
     ('restartgroup --max-unavailable 1 web --timeout=30', ['web']),
@@ -51,7 +52,7 @@ def test_restartgroup_all_prints_a_line_for_each_failure_and_each_group(daemon):
 
 
 @pytest.mark.parametrize('command, sentence', [
-    ('restartgroup nope', 'Error: nope: no such group; nothing is done'),
+    ('restartgroup nope', 'Error: nope: no such group'),
     ('restartgroup web nope-*', 'Error: nope-*: no such group; nothing is done'),
     ('restartgroup', 'Error: a group name is needed'),
     ('restartgroup --timeout soon web',
@@ -61,7 +62,7 @@ def test_restartgroup_all_prints_a_line_for_each_failure_and_each_group(daemon):
      'web: ERROR (INCORRECT_PARAMETERS: restartProcessGroup: timeout = -1.0: must be a number of '
      'seconds greater than 0)'),
     ("restartgroup 'web", 'Error: No closing quotation'),
-    ('restartinfo nope', 'Error: nope: no such group; nothing is done'),
+    ('restartinfo nope', 'Error: nope: no such group'),
     ('cancelrestart web', 'web: ERROR (NO_RESTART: web: is not being restarted)'),
 ])
 def test_what_is_wrong_gets_one_sentence_and_restarts_nothing(daemon, command, sentence):
@@ -70,6 +71,17 @@ def test_what_is_wrong_gets_one_sentence_and_restarts_nothing(daemon, command, s
     assert done.stdout.splitlines()[0] == sentence
     assert done.returncode == 1
     assert daemon.pids('web') == before
+
+
+@pytest.mark.parametrize('command', ['restartgroup', 'restartinfo', 'cancelrestart'])
+def test_a_process_instead_of_a_group_gets_the_sentence_of_the_script(daemon, command):
+    said = daemon.restart_group('web:web_000').stderr
+    assert said == ('web:web_000: ERROR (BAD_GROUP: web:web_000: names a process; a restart takes '
+                    'a group, such as web)\n')
+    done = daemon.supervisorctl(command, 'web:web_000')
+    assert (done.returncode, done.stdout) == (1, said)
+    done = daemon.supervisorctl(command, 'api-a', 'web:web_000')
+    assert (done.returncode, done.stdout) == (1, said[:-1] + '; nothing is done\n')
 
 
 def test_groups_are_restarted_side_by_side():
@@ -116,16 +128,29 @@ def test_options_do_not_leak_from_one_command_of_the_shell_to_the_next(daemon):
     assert 'api-a: restarted' in shell.stdout
 
 
-def test_a_supervisord_without_the_plugin_says_which_section_to_add():
+def test_a_supervisord_without_the_plugin_says_which_section_to_add_and_what_then():
     with Daemon(group('web', 1), plugin='', extra=COMMANDS) as daemon:
         done = daemon.supervisorctl('restartgroup', 'web')
         assert 'add a section [rpcinterface:restarter]' in done.stdout
+        assert done.stdout.endswith('to its configuration and restart supervisord.)\n')
         assert done.returncode == 1
 
 
-def test_a_login_is_wanted():
+@pytest.mark.parametrize('login, sentence', [
+    (['-p', 'wrong'], 'refused the login of user'),
+    (['-u', 'other'], 'refused the login of other'),
+])
+def test_a_login_that_is_wrong_says_so(login, sentence):
     with Daemon(group('web', 1), username='user', password='123', extra=COMMANDS) as daemon:
-        done = daemon.supervisorctl('-p', 'wrong', 'restartgroup', 'web')
-        # supervisorctl then tries once more (supervisor/supervisorctl.py: Controller.onecmd).
-        assert done.stdout.splitlines()[0] == 'Server requires authentication'
-        assert done.returncode == 1
+        done = daemon.supervisorctl(*login, 'restartgroup', 'web')
+        assert (done.returncode, done.stdout) == (1, '%s %s\n' % (daemon.url, sentence))
+
+
+def test_a_login_is_wanted(tmp_path):
+    with Daemon(group('web', 1), username='user', password='123', extra=COMMANDS) as daemon:
+        configuration = tmp_path / 'supervisorctl.conf'
+        configuration.write_text('[supervisorctl]\nserverurl = %s\n%s' % (daemon.url, COMMANDS))
+        done = subprocess.run([str(SCRIPTS / 'supervisorctl'), '-c', str(configuration),
+                               'restartgroup', 'web'], stdout=subprocess.PIPE,
+                              universal_newlines=True, timeout=60)
+        assert (done.returncode, done.stdout) == (1, 'Server requires authentication\n')

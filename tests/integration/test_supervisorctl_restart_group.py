@@ -58,11 +58,28 @@ def test_a_server_that_wants_a_login_says_so(folder):
         assert (done.returncode, done.stderr) == (2, 'Server requires authentication\n')
 
 
-def test_a_server_without_the_plugin_says_which_section_to_add():
+def test_a_login_that_is_wrong_says_so(folder):
+    with Daemon(group('web', 1), username='user', password='123') as daemon:
+        done = script('-s', daemon.url, '-u', 'user', '-p', 'wrong', 'web')
+        assert (done.returncode, done.stderr) == (
+            2, '%s refused the login of user\n' % daemon.url)
+
+
+def test_a_server_without_the_plugin_says_which_section_to_add_and_what_then():
     with Daemon(group('web', 1), plugin='') as daemon:
         done = daemon.restart_group('web')
         assert done.returncode == 2
         assert 'add a section [rpcinterface:restarter]' in done.stderr
+        assert done.stderr.endswith('to its configuration and restart supervisord.)\n')
+
+
+@pytest.mark.parametrize('arguments', [
+    ['web:'], ['web:*'], ['web', '--timeout', '5', '--max-unavailable=1']])
+def test_a_group_may_be_written_as_for_supervisorctl_and_options_may_stand_behind_it(arguments):
+    with Daemon(group('web', 1)) as daemon:
+        daemon.wait_running('web')
+        done = daemon.restart_group(*arguments)
+        assert (done.returncode, done.stdout, done.stderr) == (0, 'web: restarted\n', '')
 
 
 def test_ctrl_c_says_that_the_restart_goes_on_and_it_does():
@@ -75,11 +92,27 @@ def test_ctrl_c_says_that_the_restart_goes_on_and_it_does():
         running.send_signal(signal.SIGINT)
         output, error = running.communicate(timeout=20)
         assert (running.returncode, output) == (130, '')
-        assert error == ('web: interrupted; the restart goes on in supervisord. '
-                         'To stop it: supervisorctl cancelrestart web\n')
+        assert error == ('web: interrupted; the restart goes on in supervisord. To stop it: '
+                         '%s -c %s --cancel web\n' % (SCRIPT, daemon.configuration))
         wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['state'] == 'FINISHED',
                    'the restart has finished')
         assert not set(before.values()) & set(daemon.wait_running('web').values())
+
+
+def test_what_ctrl_c_says_cancels_the_restart_without_commands_for_supervisorctl(folder):
+    with Daemon(group('web', 4, startsecs=1)) as daemon:
+        daemon.wait_running('web')
+        running = subprocess.Popen([SCRIPT, '-s', daemon.url, '--max-unavailable', '1', 'web'],
+                                   stderr=subprocess.PIPE, universal_newlines=True)
+        wait_until(lambda: 'STARTING' in daemon.states('web').values(), 'the restart has begun')
+        running.send_signal(signal.SIGINT)
+        hint = running.communicate(timeout=20)[1].split('To stop it: ')[1]
+        done = subprocess.run(hint, shell=True, stdout=subprocess.PIPE, universal_newlines=True)
+        assert (done.returncode, done.stdout) == (0, 'web: cancelled\n')
+        wait_until(lambda: 'FINISHED' in daemon.restart_group('--info', 'web').stdout,
+                   'it has settled')
+        lines = daemon.restart_group('web', '--info').stdout.splitlines()
+        assert 'waiting' in lines[0] and lines[1].startswith('  web: ERROR (CANCELLED: ')
 
 
 def test_a_supervisord_that_ends_in_the_middle_is_no_traceback():

@@ -67,6 +67,7 @@ def run(capsys, proxy, *arguments):
 @pytest.fixture(autouse=True)
 def no_configuration(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['/bin/supervisorctl_restart_group'])
 
 
 OUTCOMES = [
@@ -95,8 +96,9 @@ OUTCOMES = [
      'http://127.0.0.1:9001 does not answer as supervisord does (ExpatError)\n'),
     (xmlrpc.client.ResponseError(), 10, '',
      'http://127.0.0.1:9001 does not answer as supervisord does (ResponseError)\n'),
-    (KeyboardInterrupt(), 130, '', 'web: interrupted; the restart goes on in supervisord. '
-                                   'To stop it: supervisorctl cancelrestart web\n'),
+    (KeyboardInterrupt(), 130, '',
+     'web: interrupted; the restart goes on in supervisord. To stop it: '
+     '/bin/supervisorctl_restart_group -s http://127.0.0.1:9001 --cancel web\n'),
 ]
 
 
@@ -126,6 +128,7 @@ def test_a_missing_namespace_is_named_with_the_section_to_add(capsys, answers, s
     assert (status, output) == (2, '')
     for section in ('restarter', 'supervisor'):
         assert ('add a section [rpcinterface:%s]' % section in error) == (section in sections)
+    assert error.endswith('" to its configuration and restart supervisord.)\n')
 
 
 @pytest.mark.parametrize('arguments, sent', [
@@ -137,11 +140,59 @@ def test_a_missing_namespace_is_named_with_the_section_to_add(capsys, answers, s
     (['--max-surge', '1'], ('web', {'max_surge': '1'})),
     (['--quiet'], ('web',)),
     (['--no-wait'], ('web', {'wait': False})),
+    (['--max-unavailable=', '-u', '', '--qui'], ('web', {'max_unavailable': ''})),
 ])
-def test_only_the_options_that_were_given_are_sent(capsys, arguments, sent):
+def test_only_the_options_that_were_given_are_sent_wherever_they_stand(capsys, arguments, sent):
+    for words in ([*arguments, 'web'], ['web', *arguments]):
+        proxy = FakeProxy(restartProcessGroup=True)
+        assert run(capsys, proxy, *words)[0] == 0
+        assert ('restarter.restartProcessGroup', sent) in proxy.calls
+
+
+def test_a_group_whose_name_looks_like_an_option_stands_behind_two_dashes(capsys):
     proxy = FakeProxy(restartProcessGroup=True)
-    assert run(capsys, proxy, *arguments, 'web')[0] == 0
-    assert ('restarter.restartProcessGroup', sent) in proxy.calls
+    assert run(capsys, proxy, '--timeout', '3', '--', '--web')[0] == 0
+    assert ('restarter.restartProcessGroup', ('--web', {'timeout': 3.0})) in proxy.calls
+
+
+@pytest.mark.parametrize('name', ['web', 'web:', 'web:*'])
+def test_a_group_is_printed_by_its_name(capsys, name):
+    assert run(capsys, FakeProxy(restartProcessGroup=True), name)[1] == 'web: restarted\n'
+
+
+IDLE = dict(dict.fromkeys(('waiting', 'stopping', 'starting', 'restarted', 'failed', 'removed',
+                           'surging', 'total'), 0),
+            group='web', state='IDLE', elapsed=0.0, awaiting=[], faults=[])
+WAITS = {'name': 'b', 'awaited': 'notify', 'seen': 'has not sent READY=1'}
+STANDING = dict(IDLE, state='RESTARTING', total=3, starting=1, failed=1, restarted=1, elapsed=2.5,
+                awaiting=[WAITS], faults=[failed('a')])
+
+
+@pytest.mark.parametrize('option, answer, status, output, error', [
+    ('--cancel', True, 0, 'web: cancelled\n', ''),
+    ('--cancel', xmlrpc.client.Fault(0x441, 'NO_RESTART: web: why'), 2, '',
+     'web: ERROR (NO_RESTART: web: why)\n'),
+    ('--info', IDLE, 0, 'web: IDLE\n', ''),
+    ('--info', STANDING, 0, 'web: RESTARTING, 1 starting, 1 restarted, 1 failed, 2.5 seconds\n'
+     '  web:b: awaiting notify: has not sent READY=1\n'
+     '  web:a: ERROR (START_FAILED: why)\n', ''),
+    ('--info', KeyboardInterrupt(), 130, '', 'web: interrupted\n'),
+    ('--info', protocol_error(500, 'no'), 10, '', 'http://127.0.0.1:9001: HTTP error 500 no\n'),
+])
+def test_a_restart_can_be_cancelled_and_shown(capsys, option, answer, status, output, error):
+    proxy = FakeProxy(cancelRestart=answer, getRestartInfo=answer)
+    assert run(capsys, proxy, 'web', option) == (status, output, error)
+    assert 'restarter.restartProcessGroup' not in [method for method, _ in proxy.calls]
+
+
+@pytest.mark.parametrize('login, sentence', [
+    (['-u', 'user', '-p', 'wrong'], 'http://127.0.0.1:9001 refused the login of user\n'),
+    (['-u', 'user'], 'Server requires authentication\n'),
+    ([], 'Server requires authentication\n'),
+])
+def test_a_wrong_login_is_told_from_none(capsys, login, sentence):
+    proxy = FakeProxy(getVersion=protocol_error(401))
+    assert run(capsys, proxy, *login, 'web') == (2, '', sentence)
 
 
 def test_without_waiting_it_says_that_the_restart_has_begun(capsys):
@@ -156,6 +207,11 @@ def test_without_waiting_it_says_that_the_restart_has_begun(capsys):
     (['--stagger-factor', '1.5', 'web'], 2, "--stagger-factor '1.5': not a whole number"),
     (['--nonsense', 'web'], 2, 'option --nonsense not recognized'),
     (['-c', '/no/such/file', 'web'], 2, 'could not find config file /no/such/file'),
+    (['web', '--timeout'], 2, 'option --timeout requires argument'),
+    (['web', '--cancel', '--info'], 2, "conflicting command line option '--info'"),
+    (['web', '--cancel', '--timeout', '3'], 2, '--cancel and --info restart nothing and take no '
+                                               'option of a restart'),
+    (['web', '--info', '--no-wait'], 2, '--cancel and --info restart nothing'),
 ])
 def test_a_wrong_command_line_gets_one_sentence(capsys, arguments, status, sentence):
     proxy = FakeProxy()
@@ -186,10 +242,13 @@ def test_with_i_it_asks_for_the_login_and_tries_again(capsys, monkeypatch):
     options = script.RestartOptions()
     options.getServerProxy = lambda: accepting if options.password == '123' else refusing
     monkeypatch.setattr('builtins.input', lambda prompt: 'user')
-    monkeypatch.setattr(script.getpass, 'getpass', lambda prompt: '123')
+    passwords = ['wrong', '123']
+    monkeypatch.setattr(script.getpass, 'getpass', lambda prompt: passwords.pop(0))
     with pytest.raises(SystemExit) as end:
-        script.main(['-i', 'web'], options)
+        script.main(['-i', '-s', 'http://127.0.0.1:9001', 'web'], options)
     assert (end.value.code, options.username) == (0, 'user')
+    assert capsys.readouterr().err.splitlines() == [
+        'Server requires authentication', 'http://127.0.0.1:9001 refused the login of user']
 
 
 def test_without_an_answer_to_the_login_nothing_is_restarted(capsys, monkeypatch):
