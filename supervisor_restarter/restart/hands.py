@@ -109,10 +109,15 @@ class Hands:
             return None
         try:
             slot.watch = self.readiness.watch(process, slot.declaration, self.delay,
-                                              lambda: self.changed(slot.name))
+                                              lambda: self._seen(slot))
         except OSError as why:  # It is down, and so it has to come up all the same.
             return Standing(Phase.FAILED, Faults.NOT_READY, 'cannot be seen: %s' % why)
         return None
+
+    def _seen(self, slot: Slot) -> None:
+        if slot.watch is not None and slot.watch.ready:
+            self.log('info', '%s: ready: %s' % (slot.name, slot.watch.seen))
+        self.changed(slot.name)
 
     def stop(self, process: Any) -> Optional[Standing]:
         """Tell a process to stop; return where that leaves its slot, unless all is well."""

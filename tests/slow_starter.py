@@ -1,0 +1,66 @@
+"""A program that runs at once, and is ready a while later: `slow_starter.py SECONDS KIND [WHERE]`.
+
+KIND is how it can be seen that it is ready: `notify`; `http` or `tcp` at the port WHERE of the
+loopback interface; `unix` at the path WHERE; `never`. An HTTP request is answered with the status
+in the file `status` of the current folder, 200 without one. When it is ready it adds a line with
+the time and its process id to the file `ready` there.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+
+def listen(family, address):
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_UNIX:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(address)
+    listening.bind(address)
+    listening.listen(16)
+    return listening
+
+
+def status():
+    with contextlib.suppress(FileNotFoundError):
+        return Path('status').read_text().strip()
+    return '200'
+
+
+def notify():
+    path = os.environ.get('NOTIFY_SOCKET')
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b'STATUS=started\nREADY=1', path)
+
+
+def main(seconds, kind, where=''):
+    time.sleep(float(seconds))
+    if kind == 'never':
+        time.sleep(100000)
+    listening = None
+    if kind == 'unix':
+        listening = listen(socket.AF_UNIX, where)
+    elif kind in ('http', 'tcp'):
+        listening = listen(socket.AF_INET, ('127.0.0.1', int(where)))
+    with open('ready', 'a') as notes:
+        notes.write('%.6f %d\n' % (time.time(), os.getpid()))
+    if kind == 'notify':
+        notify()
+        time.sleep(100000)
+    while True:
+        with contextlib.suppress(OSError), listening.accept()[0] as connection:
+            if kind == 'http':
+                connection.recv(4096)
+                body = b'%d\n' % os.getpid()
+                connection.sendall(b'HTTP/1.1 %s x\r\nContent-Length: %d\r\n'
+                                   b'Connection: close\r\n\r\n%s' % (
+                                       status().encode(), len(body), body))
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])
