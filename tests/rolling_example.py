@@ -10,16 +10,18 @@ from tests.load import Load, fetch
 
 EXAMPLE = Path(__file__).parents[1] / 'examples' / 'rolling'
 GROUP = 'web'
+NUMPROCS = 'numprocs = 4'
 BROKEN = "raise SystemExit('a broken release')\n"
 
 
 class RollingExample(Daemon):
     """A supervisord with a copy of the example's folder; ended with all that it started, on exit.
 
-    `extra` is appended to its configuration.
+    `extra` is appended to its configuration; `numprocs` is how many processes it has.
     """
 
-    def __init__(self, extra: str = ''):
+    def __init__(self, extra: str = '', numprocs: int = 4):
+        self.numprocs = numprocs
         path = '%s%s%s' % (SCRIPTS, os.pathsep, os.environ.get('PATH', ''))
         Daemon.__init__(self, '', extra=extra, env=dict(os.environ, PATH=path))
         self.unix_url = self.url = 'unix://%s' % (self.folder / 'supervisor.sock')
@@ -30,8 +32,10 @@ class RollingExample(Daemon):
         for source in EXAMPLE.iterdir():
             if source.is_file():
                 shutil.copy(str(source), str(self.folder))
-        with open(str(self.configuration), 'a') as configuration:
-            configuration.write('\n' + self._extra)
+        text = self.configuration.read_text(encoding='utf-8')
+        assert NUMPROCS in text
+        text = text.replace(NUMPROCS, 'numprocs = %d' % self.numprocs)
+        self.configuration.write_text(text + '\n' + self._extra, encoding='utf-8')
 
     def load(self, **options: float) -> Load:
         """Return clients for it; see Load."""

@@ -69,3 +69,40 @@ def test_the_next_release_takes_the_place_of_a_broken_one(example):
     new = set(example.wait_running(GROUP).values())
     assert not old & new
     assert int(fetch(example.address).body) in new
+
+
+@pytest.fixture
+def single():
+    with RollingExample(numprocs=1) as running:
+        running.wait_serving()
+        yield running
+
+
+def test_one_process_is_deployed_five_times_under_six_clients_and_no_request_fails(single):
+    with single.load(clients=6) as load:
+        wait_until(lambda: load.counts().requests >= 1000, 'some requests', 60)
+    alone = load.counts().slowest
+    pids = {single.pids(GROUP)['web_0']}
+    with single.load(clients=6) as load:
+        for _ in range(5):
+            done = single.restart_group('--max-surge', '1', GROUP)
+            assert (done.stdout, done.stderr, done.returncode) == ('web: restarted\n', '', 0)
+            pids.add(single.pids(GROUP)['web_0'])
+        wait_until(lambda: load.counts().requests >= ENOUGH, 'enough requests', 60)
+    counts = load.counts()
+    assert len(pids) == 6
+    assert (counts.failed, counts.refused) == (0, 0), counts
+    print('slowest request: %.3f s alone, %.3f s with five deploys; %d requests, %d repeated' % (
+        alone, counts.slowest, counts.requests, counts.retried))
+
+
+def test_a_broken_release_of_one_process_costs_nothing(single):
+    before = single.pids(GROUP)
+    single.release(BROKEN)
+    with single.load(clients=6, pause=0.02) as load:
+        done = single.restart_group('--max-surge', '1', GROUP)
+    assert done.returncode == 1
+    assert 'START_FAILED' in done.stderr
+    assert 'STOPPED_EARLY' in done.stderr
+    assert single.pids(GROUP) == before
+    assert load.counts().failed == 0, load.counts()

@@ -113,7 +113,7 @@ import os, sys, time
 number = 0
 while True:
     number += 1
-    print('%d %06d %s' % (os.getpid(), number, 'x' * 50), flush={flush})
+    print('%d %06d %s' % (os.getpid(), number, 'x' * 200), flush={flush})
     time.sleep(0.0005)
 """
 
@@ -136,7 +136,7 @@ def assert_whole(lines, pids):
     """Each line is whole, none is missing, and they come from these processes."""
     last = {}
     for line in lines:
-        fields = re.match(r'(\d+) (\d{6}) x{50}$', line)
+        fields = re.match(r'(\d+) (\d{6}) x{200}$', line)
         assert fields, 'torn: %r' % line
         pid, number = map(int, fields.groups())
         assert number == last.get(pid, 0) + 1, 'a line is missing before %r' % line
@@ -182,7 +182,7 @@ def test_no_line_is_torn_of_programs_that_write_in_blocks(tmp_path):
         daemon.supervisorctl('stop', 'web:*')
         text = log.read_text()
         torn = [line for line in text.splitlines()
-                if not re.match(r'\d+ \d{6} x{50}$', line)]
+                if not re.match(r'\d+ \d{6} x{200}$', line)]
         # One that is killed does not write the rest of its last block, as ever.
         assert len(torn) <= len(pids), torn
         assert {int(line.split()[0]) for line in text.splitlines() if line not in torn} == pids
