@@ -15,7 +15,7 @@ class Limit(NamedTuple):
     percentage: bool = False
 
     def __bool__(self) -> bool:
-        return self.percentage or self.number > 0
+        return self.number > 0
 
     def __str__(self) -> str:
         return '%g%%' % self.number if self.percentage else '%d' % self.number
@@ -173,7 +173,8 @@ def _batches(value: Any) -> int:
 def _limit(value: Any) -> Limit:
     percentage = isinstance(value, str) and value.strip().endswith('%')
     number = _number(value.strip()[:-1]) if percentage else _whole(value)
-    if number < 0 or (percentage and number > 100):
+    # 0 is no limit, and 0% would be one process: too near to each other.
+    if number < 0 or (percentage and not 0 < number <= 100):
         raise ValueError
     return Limit(number, percentage)
 
@@ -188,12 +189,14 @@ def _names(options: Dict[str, Any]) -> str:
     return ', '.join(sorted(options))
 
 
+_LIMITS = 'a whole number, 0 or greater, or a percentage above 0% and up to 100%'
+
 _OPTIONS = {
     'delay': (_seconds, 'a number of seconds greater than 0'),
     'timeout': (_seconds, 'a number of seconds greater than 0'),
     'stagger_factor': (_batches, 'a whole number, 1 or greater'),
-    'max_unavailable': (_limit, 'a whole number, 0 or greater, or a percentage from 0% to 100%'),
-    'max_surge': (_limit, 'a whole number, 0 or greater, or a percentage from 0% to 100%'),
+    'max_unavailable': (_limit, _LIMITS),
+    'max_surge': (_limit, _LIMITS),
 }
 
 # Not for one group, and not for one call.

@@ -10,16 +10,22 @@ RPCINTERFACE = 'supervisor_restarter:make_rpcinterface'
 CONTROLLERPLUGIN = 'supervisor_restarter.controllerplugin:make_controllerplugin'
 
 
+def in_the_file(value):
+    # Supervisor expands %(here)s and the like (supervisor/options.py: UnhosedConfigParser.saneget).
+    return value.replace('%', '%%')
+
+
 @pytest.mark.parametrize('option, value, allowed', [
     ('delay', 'soon', 'a number of seconds greater than 0'),
     ('timeout', '0', 'a number of seconds greater than 0'),
     ('timeout', 'inf', 'a number of seconds greater than 0'),
     ('stagger_factor', '1.5', 'a whole number, 1 or greater'),
     ('page', 'maybe', 'true or false'),
-    ('max_unavailable', '-1', 'a whole number, 0 or greater, or a percentage from 0% to 100%'),
+    ('max_unavailable', '-1', 'a whole number, 0 or greater, or a percentage above 0%'),
+    ('max_surge', '0%', 'a whole number, 0 or greater, or a percentage above 0% and up to 100%'),
 ])
 def test_a_value_that_cannot_be_keeps_supervisord_from_starting(option, value, allowed):
-    daemon = Daemon(group('web', 1), {option: value})
+    daemon = Daemon(group('web', 1), {option: in_the_file(value)})
     try:
         done = subprocess.run([str(SCRIPTS / 'supervisord'), '-c', str(daemon.configuration)],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
@@ -27,6 +33,13 @@ def test_a_value_that_cannot_be_keeps_supervisord_from_starting(option, value, a
         assert 'CRIT restarter: %s = %r: must be %s' % (option, value, allowed) in daemon.log()
     finally:
         daemon.stop()
+
+
+def test_a_percentage_has_two_signs_in_the_file():
+    with Daemon(group('web', 4), {'max_unavailable': in_the_file('50%')}) as daemon:
+        daemon.wait_running('web')
+        daemon.rpc.restarter.restartProcessGroup('web')
+        assert 'rolling, at most 2 down' in daemon.log()
 
 
 def test_the_factory_of_the_commands_in_the_section_of_supervisord_is_one_sentence_at_the_start():

@@ -153,7 +153,7 @@ def test_never_more_than_the_limit_are_down_and_the_next_goes_in_the_same_pass()
     assert world.history[2:] == [('spawn', 'd'), ('stop', 'b')]
 
 
-@pytest.mark.parametrize('percentage, expected', [(25, 1), (50, 2), (51, 3), (0, 1), (100, 4)])
+@pytest.mark.parametrize('percentage, expected', [(25, 1), (50, 2), (51, 3), (0.1, 1), (100, 4)])
 def test_a_percentage_is_rounded_up_and_at_least_one(percentage, expected):
     world = World(*'abcd')
     begin(world, LATE._replace(max_unavailable=Limit(percentage, True)))

@@ -18,14 +18,14 @@ from supervisor_restarter.restart.settings import (
 
 SECONDS = 'must be a number of seconds greater than 0'
 BATCHES = 'must be a whole number, 1 or greater'
-LIMIT = 'must be a whole number, 0 or greater, or a percentage from 0% to 100%'
+LIMIT = 'must be a whole number, 0 or greater, or a percentage above 0% and up to 100%'
 
 GOOD = [
     ('delay', '0.5', 0.5), ('delay', '1e-3', 0.001), ('timeout', '30', 30.0),
     ('stagger_factor', '3', 3), ('max_unavailable', '0', Limit(0)),
     ('max_unavailable', '2', Limit(2)), ('max_unavailable', '25%', Limit(25, True)),
     ('max_unavailable', '12.5 %', Limit(12.5, True)), ('max_surge', '1', Limit(1)),
-    ('max_surge', '25%', Limit(25, True)), ('max_unavailable', '0%', Limit(0, True)),
+    ('max_surge', '25%', Limit(25, True)), ('max_unavailable', '0.1%', Limit(0.1, True)),
 ]
 
 BAD = [
@@ -33,8 +33,9 @@ BAD = [
       for value in ('', 'soon', '0', '-1', 'nan', 'inf', '-inf', '1e999', '1s', '25%', '1_0',
                     '\u0661')),
     *(('stagger_factor', value, BATCHES) for value in ('', 'many', '0', '-1', '1.5', 'nan', 'inf')),
-    *(('max_unavailable', value, LIMIT)
-      for value in ('', 'some', '-1', '1.5', '-1%', '101%', '%', 'nan%', 'inf', 'inf%', '25%%')),
+    *((name, value, LIMIT) for name in ('max_unavailable', 'max_surge')
+      for value in ('', 'some', '-1', '1.5', '-1%', '0%', '0.0 %', '-0%', '1e-999%', '101%', '%',
+                    'nan%', 'inf', 'inf%', '25%%')),
 ]
 
 # What XML-RPC can carry and the configuration file cannot.
