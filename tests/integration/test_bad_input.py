@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from supervisor_restarter.restart.settings import Settings
+from supervisor_restarter.restart.settings import Call, Settings
 from tests.daemon import Daemon, group
 
 # Calls for each of the tests below, which are four: 2,000 in all.
@@ -34,11 +34,14 @@ def data(value):
     return value.data.decode() if isinstance(value, xmlrpc.client.Binary) else value
 
 
-METHODS = st.sampled_from(['restartProcessGroup', 'getRestartInfo', 'cancelRestart'])
+FLAGS = Call._fields[1:]
+METHODS = st.sampled_from(['restartProcessGroup', 'updateProcessGroup', 'getRestartInfo',
+                           'cancelRestart'])
 NO_GROUP = VALUE.filter(lambda value: data(value) not in ('web', 'web:*', 'web:'))
 # hypothesis draws words of this source too, and among them the names of options.
 NO_OPTIONS = VALUE.filter(lambda value: value != {} and not (
-    isinstance(value, dict) and set(value) & {'wait', *Settings._fields}))
+    isinstance(value, dict) and set(value) & {*FLAGS, *Settings._fields}))
+WITH_OPTIONS = st.sampled_from(['restartProcessGroup', 'updateProcessGroup'])
 
 
 @pytest.fixture(scope='module')
@@ -71,27 +74,28 @@ def test_a_name_that_is_no_group_is_said_to_be_none(daemon, method, name):
 
 
 @MANY
-@given(options=NO_OPTIONS)
-def test_options_that_cannot_be_are_named(daemon, options):
-    code, text = refused(daemon, 'restartProcessGroup', 'web', options)
+@given(method=WITH_OPTIONS, options=NO_OPTIONS)
+def test_options_that_cannot_be_are_named(daemon, method, options):
+    code, text = refused(daemon, method, 'web', options)
     assert code == 2 and ('options must be a struct' in text or 'unknown option' in text)
 
 
 @MANY
-@given(name=st.sampled_from(['wait', *Settings._fields]),
+@given(method=WITH_OPTIONS, name=st.sampled_from(['wait', *Settings._fields]),
        value=st.one_of(
            st.lists(PLAIN, max_size=2), st.dictionaries(TEXT, PLAIN, max_size=2),
            st.sampled_from(['', 'many', '-1', 'nan', 'inf', '101%', '-1%', '%', '1.5.1']),
            st.integers(max_value=-1, min_value=-2 ** 31), st.floats(max_value=-0.1),
            st.sampled_from([float('nan'), float('inf')])))
-def test_a_value_that_cannot_be_is_named_with_its_option(daemon, name, value):
-    code, text = refused(daemon, 'restartProcessGroup', 'web', {name: value})
+def test_a_value_that_cannot_be_is_named_with_its_option(daemon, method, name, value):
+    code, text = refused(daemon, method, 'web', {name: value})
     assert code == 2 and '%s = ' % name in text and 'must be ' in text
 
 
 @MANY
-@given(method=st.sampled_from(['restartProcessGroup', 'getRestartInfo', 'cancelRestart',
-                               'getAPIVersion', 'getPluginVersion']),
+@given(method=st.sampled_from(['restartProcessGroup', 'updateProcessGroup',
+                               'getRestartInfo', 'cancelRestart', 'getAPIVersion',
+                               'getPluginVersion']),
        arguments=st.lists(VALUE, min_size=3, max_size=5))
 def test_too_many_arguments_and_none_are_named(daemon, method, arguments):
     code, text = refused(daemon, method, *arguments)

@@ -1,0 +1,440 @@
+"""A changed configuration, applied to a running group, in a real supervisord."""
+
+import os
+import xmlrpc.client
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import MANNERS, Daemon, group, wait_until
+from tests.faults.tools import Call, all_new, info, wait_phase
+from tests.unit.test_reading import BROKEN
+
+NOTHING_TO_DO = 'No config updates to processes'
+TERMS = "/bin/sh -c 'trap \"sleep 0.3; exit 0\" TERM; while :; do sleep 0.02; done'"
+
+
+def update(daemon, options=None, method='updateProcessGroup', name='web'):
+    with daemon.connection() as rpc:
+        return getattr(rpc.restarter, method)(name, options or {})
+
+
+def plan(daemon):
+    return {slot['name']: (slot['action'], *slot['changed'])
+            for slot in update(daemon, {'dry_run': True})}
+
+
+def refused(daemon, **how):
+    with pytest.raises(xmlrpc.client.Fault) as fault:
+        update(daemon, **how)
+    return fault.value.faultCode, fault.value.faultString
+
+
+def kept(daemon):
+    """What stays as it is for a process that is kept."""
+    return {name: {key: told[key] for key in ('pid', 'start', 'stdout_logfile', 'stderr_logfile')}
+            for name, told in daemon.processes('web').items()}
+
+
+def assert_is_what_the_file_says(daemon):
+    """Neither reread nor update finds anything to do, nor does a second call."""
+    assert daemon.supervisorctl('reread').stdout.strip() == NOTHING_TO_DO
+    before = daemon.pids('web')
+    assert {slot[0] for slot in plan(daemon).values()} <= {'keep'}
+    assert update(daemon) is True
+    assert daemon.supervisorctl('update').stdout == '' and daemon.pids('web') == before
+
+
+def some(numprocs, command=MANNERS['at once'], **settings):
+    return group('web', numprocs, command, **dict(
+        {'stdout_logfile': 'AUTO', 'stderr_logfile': 'AUTO'}, **settings))
+
+
+def test_more_and_fewer_processes_leave_the_others_as_they_are():
+    with Daemon(some(3)) as daemon:
+        daemon.wait_running('web')
+        first = kept(daemon)
+        assert all(os.path.exists(told['stdout_logfile']) for told in first.values())
+        for numprocs in (5, 2, 4):
+            daemon.write_configuration(some(numprocs))
+            assert update(daemon) is True
+            assert len(daemon.wait_running('web')) == numprocs
+            now = kept(daemon)
+            assert {name: now[name] for name in list(first)[:2]} == {
+                name: first[name] for name in list(first)[:2]}
+            assert_is_what_the_file_says(daemon)
+        counts = info(daemon)
+        assert counts['total'] == 0 and counts['state'] == 'FINISHED'
+
+
+def test_the_counts_tell_what_was_added_and_what_was_removed():
+    with Daemon(some(4)) as daemon:
+        daemon.wait_running('web')
+        daemon.write_configuration(some(2))
+        assert update(daemon) is True
+        assert [info(daemon)[key] for key in ('total', 'removed', 'restarted')] == [2, 2, 0]
+        daemon.write_configuration(some(5))
+        assert update(daemon) is True
+        assert [info(daemon)[key] for key in ('total', 'removed', 'restarted')] == [3, 0, 3]
+
+
+@pytest.mark.parametrize('options', [{}, {'max_unavailable': 1}, {'max_surge': 1}])
+def test_with_other_names_all_are_new_and_the_old_ones_gone(options):
+    with Daemon(some(3)) as daemon:
+        before = daemon.wait_running('web')
+        daemon.write_configuration(some(3, process_name='w%(process_num)d'))
+        assert update(daemon, dict(options, timeout=20)) is True
+        after = daemon.wait_running('web')
+        assert list(after) == ['w0', 'w1', 'w2'] and not set(before.values()) & set(after.values())
+        assert_is_what_the_file_says(daemon)
+
+
+def seen(pid, name):
+    return Path('/proc/%d/%s' % (pid, name)).read_bytes()
+
+
+# What changes in the file, and what of it can be seen of a new process.
+CHANGES = {
+    'command': ('/bin/sleep 99999', lambda pid: seen(pid, 'cmdline') == b'/bin/sleep\x0099999\0'),
+    'environment': ('KEY="secret"', lambda pid: b'KEY=secret' in seen(pid, 'environ').split(b'\0')),
+    'directory': ('/usr', lambda pid: os.readlink('/proc/%d/cwd' % pid) == '/usr'),
+    'umask': ('077', lambda pid: b'Umask:\t0077' in seen(pid, 'status')),
+    'user': ('root', None), 'priority': (7, None), 'autorestart': ('true', None),
+    'startsecs': (1, None), 'startretries': (1, None), 'stopsignal': ('INT', None),
+    'stopwaitsecs': (3, None), 'stopasgroup': ('true', None), 'exitcodes': ('0,3', None),
+    'redirect_stderr': ('true', lambda pid: os.readlink('/proc/%d/fd/1' % pid)
+                        == os.readlink('/proc/%d/fd/2' % pid)),
+    'stdout_logfile': ('%(here)s/out', lambda pid: True),
+    'stderr_logfile_maxbytes': ('1KB', None), 'stdout_events_enabled': ('true', None),
+    'serverurl': ('http://127.0.0.1:1', lambda pid: b'SUPERVISOR_SERVER_URL=http://127.0.0.1:1'
+                  in seen(pid, 'environ').split(b'\0')),
+}
+
+
+@pytest.mark.parametrize('options', [{}, {'max_surge': 1}])
+def test_each_kind_of_change_is_taken_over(options):
+    with Daemon(some(2)) as daemon:
+        before = daemon.wait_running('web')
+        for option, (value, is_seen) in CHANGES.items():
+            daemon.write_configuration(some(2, **{option: value}))
+            assert all('replace' in slot and option in slot for slot in plan(daemon).values())
+            assert update(daemon, dict(options, timeout=20)) is True, option
+            after = daemon.wait_running('web')
+            assert all_new(before, after), option
+            assert is_seen is None or all(is_seen(pid) for pid in after.values()), option
+            before = after
+        assert_is_what_the_file_says(daemon)
+        assert 'secret' not in daemon.log()
+
+
+SEVERAL = """
+[group:web]
+programs = one,two
+[program:one]
+command = /bin/sleep 100000
+numprocs = {numprocs}
+process_name = one_%(process_num)d
+startsecs = 0
+[program:two]
+command = /bin/sleep {seconds}
+startsecs = 0
+"""
+
+
+def test_in_a_group_of_several_programs_only_the_one_that_changed_is_replaced():
+    with Daemon(SEVERAL.format(numprocs=2, seconds=100)) as daemon:
+        before = daemon.wait_running('web')
+        daemon.write_configuration(SEVERAL.format(numprocs=3, seconds=200))
+        assert plan(daemon) == {'one_0': ('keep',), 'one_1': ('keep',), 'one_2': ('add',),
+                                'two': ('replace', 'command')}
+        assert update(daemon) is True
+        after = daemon.wait_running('web')
+        assert [after[name] == before[name] for name in ('one_0', 'one_1', 'two')] == [
+            True, True, False]
+        assert_is_what_the_file_says(daemon)
+        # Another order, and another priority of the group, are no change of a process.
+        daemon.write_configuration(SEVERAL.format(numprocs=3, seconds=200).replace(
+            'one,two', 'two,one\npriority = 3'))
+        assert update(daemon) is True and daemon.pids('web') == after
+        assert_is_what_the_file_says(daemon)
+
+
+def test_an_included_file_and_a_variable_are_read_as_at_the_start(tmp_path):
+    included = '[include]\nfiles = %s/*.ini\n' % tmp_path
+    web = tmp_path / 'web.ini'
+    web.write_text(some(1, '/bin/sleep %(ENV_SECONDS)s'))
+    with Daemon(included, env=dict(os.environ, SECONDS='77777')) as daemon:
+        before = daemon.wait_running('web')
+        assert plan(daemon) == {'web_000': ('keep',)}
+        web.write_text(some(2, '/bin/sleep %(ENV_SECONDS)s'))
+        assert update(daemon) is True
+        after = daemon.wait_running('web')
+        assert after['web_000'] == before['web_000']
+        assert seen(after['web_001'], 'cmdline') == b'/bin/sleep\x0077777\0'
+        assert_is_what_the_file_says(daemon)
+
+
+def test_a_new_process_goes_on_with_the_automatic_log_file_of_its_slot():
+    command = "/bin/sh -c 'echo %s; exec sleep 100000'"
+    with Daemon(some(1, command % 'old')) as daemon:
+        daemon.wait_running('web')
+        log = Path(daemon.processes('web')['web_000']['stdout_logfile'])
+        wait_until(lambda: log.read_text() == 'old\n')
+        files = set(os.listdir(str(daemon.folder)))
+        for options in ({}, {'max_surge': 1}):
+            daemon.write_configuration(some(1, command % ('new' + 'er' * len(options))))
+            assert update(daemon, options) is True
+            assert daemon.processes('web')['web_000']['stdout_logfile'] == str(log)
+        wait_until(lambda: log.read_text() == 'old\nnew\nnewer\n')
+        assert set(os.listdir(str(daemon.folder))) == files
+
+
+def test_with_another_log_file_each_process_writes_to_its_own():
+    command = "/bin/sh -c 'trap \"echo bye; exit 0\" TERM; echo hi; while :; do sleep 0.02; done'"
+    with Daemon(some(1, command, stdout_logfile='%(here)s/old')) as daemon:
+        daemon.wait_running('web')
+        daemon.write_configuration(some(1, command, stdout_logfile='%(here)s/new'))
+        assert update(daemon, {'max_surge': 1}) is True
+        old, new = (daemon.folder / name for name in ('old', 'new'))
+        wait_until(lambda: new.exists() and new.read_text() == 'hi\n')
+        assert old.read_text() == 'hi\nbye\n'
+
+
+def test_what_does_not_start_by_itself_is_there_and_what_was_stopped_stays_so():
+    with Daemon(some(2)) as daemon:
+        daemon.wait_running('web')
+        daemon.supervisorctl('stop', 'web:web_001')
+        daemon.write_configuration(some(3, autostart='false'))
+        assert update(daemon) is True
+        assert daemon.states('web') == {'web_000': 'RUNNING', 'web_001': 'STOPPED',
+                                        'web_002': 'STOPPED'}
+        assert_is_what_the_file_says(daemon)
+        daemon.write_configuration(some(3, autostart='true'))
+        assert update(daemon) is True
+        assert set(daemon.states('web').values()) == {'RUNNING'}
+
+
+def test_a_restart_takes_the_file_over_and_replaces_what_has_not_changed_too():
+    with Daemon(some(2)) as daemon:
+        before = daemon.wait_running('web')
+        logs = {name: told['stdout_logfile'] for name, told in daemon.processes('web').items()}
+        daemon.write_configuration(some(3))
+        assert update(daemon, {'reread': True}, 'restartProcessGroup') is True
+        after = daemon.wait_running('web')
+        assert len(after) == 3 and not set(before.values()) & set(after.values())
+        now = daemon.processes('web')
+        assert {name: now[name]['stdout_logfile'] for name in logs} == logs
+        assert_is_what_the_file_says(daemon)
+
+
+def test_a_dry_run_tells_what_would_be_done_and_does_nothing():
+    with Daemon(some(3) + some(1).replace('web', 'other')) as daemon:
+        before, other = daemon.wait_running('web'), daemon.pids('other')
+        daemon.write_configuration(some(2, environment='KEY="secret"'))
+        assert plan(daemon) == {'web_000': ('replace', 'environment'),
+                                'web_001': ('replace', 'environment'), 'web_002': ('remove',)}
+        assert daemon.pids('web') == before and info(daemon)['state'] == 'IDLE'
+        assert update(daemon) is True
+        assert daemon.pids('other') == other  # though it is not in the file any more
+
+
+FCGI = '[fcgi-program:web]\ncommand = /bin/sleep %d\nsocket = unix://%s\nstartsecs = 0\n'
+EARS = ('[eventlistener:web]\ncommand = /bin/sleep %d\nevents = %s\nstartsecs = 0\n'
+        'buffer_size = %d\n')
+
+
+@pytest.mark.parametrize('options', [{}, {'max_surge': 1}])
+@pytest.mark.parametrize('old, new, whole', [
+    (FCGI % (100, '/tmp/restarter-{0}.sock'), FCGI % (200, '/tmp/restarter-{0}.sock'),
+     FCGI % (200, '/tmp/restarter-{0}-2.sock')),
+    (EARS % (100, 'TICK_5', 10), EARS % (200, 'TICK_5', 10), EARS % (200, 'TICK_60', 10)),
+    (EARS % (100, 'TICK_5', 10), EARS % (200, 'TICK_5', 10), FCGI % (200, '/tmp/r-{0}.sock')),
+])
+def test_groups_of_other_kinds_are_updated_too_but_not_as_a_whole(old, new, whole, options):
+    old, new, whole = (text.format(os.getpid()) for text in (old, new, whole))
+    with Daemon(old) as daemon:
+        before = daemon.wait_running('web')
+        daemon.write_configuration(new)
+        assert update(daemon, options) is True
+        after = daemon.wait_running('web')
+        assert all_new(before, after)
+        assert_is_what_the_file_says(daemon)
+        daemon.write_configuration(whole)
+        code, text = refused(daemon)
+        assert code == 0x470 and text.endswith(
+            ', which concerns the group as a whole: use supervisorctl update web')
+        assert daemon.pids('web') == after
+
+
+def test_a_group_that_is_not_active_or_not_in_the_file_is_one_sentence():
+    with Daemon(some(1)) as daemon:
+        before = daemon.wait_running('web')
+        daemon.write_configuration(some(1).replace('web', 'new'))
+        assert refused(daemon) == (
+            0x400, 'BAD_GROUP: web: is not in the file any more: use supervisorctl update web')
+        assert refused(daemon, name='new') == (
+            0x400, 'BAD_GROUP: new: is in the file, but not active: use supervisorctl update new')
+        assert refused(daemon, name='nope') == (0x400, 'BAD_GROUP: nope: no such group')
+        assert daemon.pids('web') == before
+
+
+@pytest.mark.parametrize('method, options', [
+    ('updateProcessGroup', {}), ('updateProcessGroup', {'dry_run': True}),
+    ('restartProcessGroup', {'reread': True})])
+def test_a_program_that_does_not_exist_stops_nothing(method, options):
+    with Daemon(some(2)) as daemon:
+        before = daemon.wait_running('web')
+        daemon.write_configuration(some(3, '/no/such/program'))
+        assert refused(daemon, options=options, method=method) == (
+            50, "SPAWN_ERROR: web:web_000: can't find command '/no/such/program'")
+        assert daemon.pids('web') == before
+
+
+def test_a_broken_file_in_each_way_is_one_sentence_and_touches_nothing(tmp_path):
+    (tmp_path / 'supervisor_restarter_broken.py').write_text('def (')
+    (tmp_path / 'supervisor_restarter_ends.py').write_text('import sys\nsys.exit(3)\n')
+    with Daemon(some(2), env=dict(os.environ, PYTHONPATH=str(tmp_path))) as daemon:
+        before = daemon.wait_running('web')
+        (daemon.folder / 'broken.ini').write_text('[program:web]\ncommand')
+        for kind, (text, sentence) in BROKEN.items():
+            daemon.write_configuration(text if isinstance(text, str) else '')
+            if not isinstance(text, str):
+                daemon.configuration.unlink()
+            if isinstance(text, bytes):
+                daemon.configuration.write_bytes(text)
+            elif text == 'folder':
+                daemon.configuration.unlink()
+                daemon.configuration.mkdir()
+            for how in ({}, {'options': {'dry_run': True}},
+                        {'options': {'reread': True}, 'method': 'restartProcessGroup'}):
+                code, said = refused(daemon, **how)
+                assert code == 92, kind
+                start = 'CANT_REREAD: web: ' + sentence.format(folder=daemon.folder)
+                assert said.startswith(start) and '\n' not in said, kind
+            if text == 'folder':
+                daemon.configuration.rmdir()
+        assert len(BROKEN) >= 10
+        assert daemon.pids('web') == before
+        daemon.write_configuration(some(2))
+        assert_is_what_the_file_says(daemon)
+
+
+def test_a_configuration_that_does_not_start_is_a_fault_and_the_next_call_tries_again():
+    with Daemon(some(3, startretries=0)) as daemon:
+        before = daemon.wait_running('web')
+        broken = "/bin/sh -c 'exec sleep $(cat %s/seconds)'" % daemon.folder
+        daemon.write_configuration(some(3, broken, startsecs=1, startretries=0))
+        faults = update(daemon, {'max_unavailable': 1})
+        assert [(fault['name'], fault['code']) for fault in faults] == [
+            ('web_002', 0x430), ('', 0x450)]
+        assert plan(daemon) == {'web_000': ('replace', 'command', 'startsecs'),
+                                'web_001': ('replace', 'command', 'startsecs'),
+                                'web_002': ('replace',)}
+        (daemon.folder / 'seconds').write_text('100000')
+        assert update(daemon, {'max_unavailable': 1, 'timeout': 20}) is True
+        assert all_new(before, daemon.wait_running('web'))
+        assert_is_what_the_file_says(daemon)
+
+
+def test_a_successor_that_does_not_start_costs_nothing_and_the_slot_is_as_it_was():
+    with Daemon(some(2, startretries=0)) as daemon:
+        before = daemon.wait_running('web')
+        files = set(os.listdir(str(daemon.folder)))
+        daemon.write_configuration(some(2, MANNERS['exits 1'], startsecs=1, startretries=0))
+        assert [fault['code'] for fault in update(daemon, {'max_surge': 1})] == [0x430, 0x450]
+        assert daemon.pids('web') == before
+        assert {slot[0] for slot in plan(daemon).values()} == {'replace'}
+        assert set(os.listdir(str(daemon.folder))) == files
+
+
+def halfway(daemon, options=None):
+    """An update of four that are replaced, two new and two old at the moment."""
+    call = Call(daemon, 'web', dict({'reread': True, 'max_unavailable': 1, 'timeout': 20},
+                                    **options or {}))
+    wait_phase(daemon, 'restarted', 2)
+    return call
+
+
+@pytest.mark.parametrize('finish', ['update', 'updategroup'])
+def test_cancelled_each_slot_is_old_or_new_and_either_command_finishes_it(finish):
+    with Daemon(some(4, TERMS)) as daemon:
+        before = daemon.wait_running('web')
+        daemon.write_configuration(some(4, TERMS.replace('0.02', '0.03')))
+        call = halfway(daemon)
+        daemon.rpc.restarter.cancelRestart('web')
+        assert call.result().faultCode == 0x451
+        now = daemon.wait_running('web')
+        old = {name for name in before if now[name] == before[name]}
+        assert 0 < len(old) < 4
+        for name, pid in now.items():
+            assert (b'0.02' in seen(pid, 'cmdline')) == (name in old)
+        assert {name for name, slot in plan(daemon).items() if slot[0] == 'replace'} == old
+        if finish == 'update':
+            assert 'web: updated process group' in daemon.supervisorctl('update').stdout
+        else:
+            assert update(daemon) is True
+        for pid in daemon.wait_running('web').values():
+            assert b'0.03' in seen(pid, 'cmdline')
+        assert_is_what_the_file_says(daemon)
+
+
+def test_a_file_that_changes_in_the_midst_of_it_is_what_the_next_call_does():
+    with Daemon(some(4, TERMS)) as daemon:
+        daemon.wait_running('web')
+        daemon.write_configuration(some(4, TERMS.replace('0.02', '0.03')))
+        call = halfway(daemon)
+        daemon.write_configuration(some(5, TERMS.replace('0.02', '0.04')))
+        assert call.result() is True
+        assert all(b'0.03' in seen(pid, 'cmdline') for pid in daemon.pids('web').values())
+        assert update(daemon) is True
+        assert len(daemon.wait_running('web')) == 5
+        assert all(b'0.04' in seen(pid, 'cmdline') for pid in daemon.pids('web').values())
+        assert_is_what_the_file_says(daemon)
+
+
+@pytest.mark.parametrize('theirs', ['reread', 'update', 'add web', 'remove web', 'stop web:*',
+                                    'restart web:*'])
+@pytest.mark.parametrize('options', [{}, {'max_unavailable': 0, 'max_surge': 1}])
+def test_what_somebody_else_does_in_the_midst_of_it_ends_and_the_next_update_finishes_it(
+        theirs, options):
+    with Daemon(some(4, TERMS)) as daemon:
+        daemon.wait_running('web')
+        daemon.write_configuration(some(5, TERMS.replace('0.02', '0.03')))
+        call = halfway(daemon, options)
+        daemon.supervisorctl(*theirs.split(), timeout=60)
+        call.result()
+        wait_until(lambda: info(daemon)['state'] in ('IDLE', 'FINISHED'), 'the restart has ended')
+        daemon.supervisorctl('update')
+        if theirs == 'stop web:*':
+            assert update(daemon) is True
+            daemon.supervisorctl('start', 'web:*')
+        after = daemon.wait_running('web')
+        assert len(after) == 5
+        assert all(b'0.03' in seen(pid, 'cmdline') for pid in after.values())
+        assert_is_what_the_file_says(daemon)
+
+
+def test_removed_and_added_again_a_group_is_what_the_last_update_has_read():
+    with Daemon(some(1)) as daemon:
+        daemon.wait_running('web')
+        daemon.write_configuration(some(2, '/bin/sleep 77777'))
+        assert update(daemon) is True
+        daemon.supervisorctl('stop', 'web:*')
+        daemon.supervisorctl('remove', 'web')
+        daemon.supervisorctl('add', 'web')
+        after = daemon.wait_running('web')
+        assert len(after) == 2
+        assert all(b'77777' in seen(pid, 'cmdline') for pid in after.values())
+        assert_is_what_the_file_says(daemon)
+
+
+def test_after_many_updates_nothing_is_left():
+    with Daemon(some(2)) as daemon:
+        daemon.wait_running('web')
+        descriptors = daemon.descriptors_at_rest()
+        for numprocs in (1, 3, 2) * 5:
+            for options in ({}, {'max_surge': 1}):
+                daemon.write_configuration(some(numprocs, '/bin/sleep 1%d' % (9999 + len(options))))
+                assert update(daemon, options) is True
+        assert len(daemon.wait_running('web')) == 2
+        assert daemon.descriptors_at_rest() == descriptors
