@@ -57,6 +57,22 @@ def test_a_broken_release_costs_one_process_and_no_request(example):
     assert counts.failed == 0, counts
 
 
+def test_a_release_that_runs_and_is_not_ready_costs_one_process_and_no_request(example):
+    before = example.pids(GROUP)
+    text = (EXAMPLE / 'app.py').read_text(encoding='utf-8')
+    example.release(text.replace("b'READY=1'", "b'STATUS=waiting for the database'"))
+    with example.load(clients=6, pause=0.02) as load:
+        done = example.restart_group('--max-unavailable', '1', '--timeout', '3', GROUP)
+    counts = load.counts()
+    assert done.returncode == 1
+    assert 'NOT_READY' in done.stderr and 'has not sent READY=1' in done.stderr
+    assert 'STOPPED_EARLY' in done.stderr
+    after = example.pids(GROUP)
+    assert sum(after[name] == before[name] for name in before) == 3
+    assert counts.requests > 0
+    assert counts.failed == 0, counts
+
+
 def test_the_next_release_takes_the_place_of_a_broken_one(example):
     example.release(BROKEN)
     assert example.restart_group('--max-unavailable', '1', GROUP).returncode == 1
