@@ -2,11 +2,14 @@
 
 import os
 import re
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
+from supervisor.options import ServerOptions
 
+from supervisor_restarter.daemon.declaration import declared
 from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.settings import Settings
 from tests.daemon import SCRIPTS, Daemon, group
@@ -15,8 +18,8 @@ README = (Path(__file__).parents[2] / 'README.md').read_text(encoding='utf-8')
 BLOCKS = re.findall(r'^```(\w+)\n(.*?)^```$', README, re.MULTILINE | re.DOTALL)
 
 
-def blocks(language):
-    return [text for name, text in BLOCKS if name == language]
+def blocks(language, word=''):
+    return [text for name, text in BLOCKS if name == language and word in text]
 
 
 def rows(heading):
@@ -33,9 +36,9 @@ def commands():
 
 @pytest.fixture(scope='module')
 def daemon():
-    configuration, commands_of_supervisorctl = blocks('ini')
+    (configuration,), (commands,) = blocks('ini', '[rpcinterface:'), blocks('ini', '[ctlplugin:')
     programs = group('web', 4) + '\n' + group('worker', 2)
-    with Daemon(programs, plugin=configuration, extra=commands_of_supervisorctl, inet=True,
+    with Daemon(programs, plugin=configuration, extra=commands, inet=True,
                 username='user', password='123') as running:
         running.wait_running('web')
         running.wait_running('worker')
@@ -46,7 +49,7 @@ def test_there_are_examples_of_each_kind():
     assert {name for name, _ in BLOCKS} == {'ini', 'python', 'console'}
 
 
-@pytest.mark.parametrize('text', blocks('python'))
+@pytest.mark.parametrize('text', blocks('python', 'ServerProxy'))
 def test_an_example_in_python_restarts_the_group(daemon, text):
     before = daemon.pids('web')
     here = text.replace('127.0.0.1:9001', '127.0.0.1:%d' % daemon.port)
@@ -56,6 +59,30 @@ def test_an_example_in_python_restarts_the_group(daemon, text):
     exec(compile(here, 'README.md', 'exec'), variables)
     assert variables['result'] is True
     assert not set(before.values()) & set(daemon.wait_running('web').values())
+
+
+def test_the_examples_of_programs_declare_each_value_that_there_is(tmp_path):
+    text, = blocks('ini', 'RESTARTER_READY')
+    configuration = tmp_path / 'supervisord.conf'
+    configuration.write_text('[supervisord]\n' + text)
+    options = ServerOptions()
+    options.realize(['-c', str(configuration)])
+    declarations = [declared(process.environment).text for group in options.process_group_configs
+                    for process in group.process_configs]
+    assert sorted(set(declarations)) == [
+        *('http://127.0.0.1:80%02d/health' % number for number in range(4)), 'notify',
+        'tcp://127.0.0.1:11211', 'unix://%s/proxy.sock' % tmp_path]
+    values = [row[0].strip('`').split(':')[0] for row in rows('`RESTARTER_READY`')]
+    assert values == ['notify', 'http', 'tcp', 'unix']
+
+
+def test_three_lines_say_that_a_program_is_ready(tmp_path, monkeypatch):
+    text, = blocks('python', 'NOTIFY_SOCKET')
+    monkeypatch.setenv('NOTIFY_SOCKET', str(tmp_path / 's'))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / 's'))
+        exec(compile('import os, socket\n' + text, 'README.md', 'exec'), {})
+        assert listening.recv(100) == b'READY=1'
 
 
 @pytest.mark.parametrize('command, output', list(commands()))
