@@ -131,7 +131,7 @@ class RestarterControllerPlugin(ControllerPluginBase):
         if not patterns:
             raise WrongUse('a group name is needed')
         infos = self.ctl.get_supervisor().getAllProcessInfo()
-        there = list(dict.fromkeys(info['group'] for info in infos))
+        there = [info['group'] for info in infos]
         chosen: List[str] = []
         for pattern in patterns:
             name = group_name(pattern)

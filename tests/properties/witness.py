@@ -50,6 +50,7 @@ class Witness:
             name for name, process in self.processes.items()
             for manners in (process.manners, machine.children.get(process.pid, process.manners))
             if manners.exits_after != NEVER or manners.broken}
+        self.had_its_turn: Set[str] = set()  # they have been up since
         self.clock_was_set = False
         self.down_since: Dict[str, float] = {}  # as it was when supervisord slept
         self.ended_with = None  # the outcome when it was first seen
@@ -147,6 +148,7 @@ class Witness:
             self.fault_is_justified(fault['name'], fault)
         new = self.spawned[self.spawned_before:]
         promise(new == sorted(new, key=self.rank), 'order: spawned %s in one pass', new)
+        self.had_its_turn.update(name for name in self.renewed if self.is_up(name))
         took = self.machine.now - self.pass_began
         promise(took < 0.05 + 2 * self.machine.fork_takes, 'P6: a pass of %s seconds', took)
         outcome = self.restart.outcome
@@ -241,7 +243,8 @@ class Witness:
                 down_since = self.down_since.setdefault(name, machine.now)
                 promise(machine.now - down_since <= patience + slack,
                         'idle: %s could be spawned', name)
-            if self.limit and self.restart.outcome is None and name in self.stopped:
+            if (self.limit and self.restart.outcome is None and name in self.stopped
+                    and name not in self.had_its_turn):
                 allowed = self.settings.timeout + NONE_LOST + slack
                 promise(machine.now - self.stopped[name] <= allowed,
                         'P4: %s takes longer than its time', name)

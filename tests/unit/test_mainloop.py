@@ -4,12 +4,13 @@ import os
 import signal
 import threading
 import time
+import weakref
 from types import SimpleNamespace
 
 import pytest
 from supervisor import events
 
-from supervisor_restarter.daemon.mainloop import LONGEST_HOLD, MainLoop
+from supervisor_restarter.daemon.mainloop import LONGEST, LONGEST_HOLD, MainLoop
 from tests.unit.fakes import FakeClock
 from tests.unit.loop import POLLERS, fake_options, turn_the_loop
 
@@ -115,6 +116,24 @@ def test_time_alone_turns_the_loop(mainloop, options):
     assert 0.04 < time.monotonic() - before < 10
 
 
+def test_the_timer_takes_any_time(mainloop, options):
+    begin(mainloop, 100, 1e300)
+    assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= LONGEST
+
+
+def test_signals_that_come_while_the_loop_is_busy_are_no_complaint(mainloop, options, capfd):
+    begin(mainloop, 100, 50.0)
+    with pytest.raises(BlockingIOError):
+        while True:
+            mainloop._pair[1].send(bytes(4096))
+    for _ in range(3):
+        signal.raise_signal(signal.SIGALRM)
+    assert capfd.readouterr().err == ''
+    turn_the_loop(options)
+    turn_the_loop(options)
+    assert mainloop.restarts.passes[1:] == [False]
+
+
 def test_while_something_is_due_the_loop_does_not_sleep(mainloop, options):
     begin(mainloop, 1000, 0.0)
     assert turn_the_loop(options, 20.0)[1]
@@ -191,6 +210,22 @@ def test_the_channel_that_waits_for_the_answer_is_polled_next(mainloop, options)
     restart.outcome = True
     mainloop.turn()
     assert (ours.delay, [channel.delay for channel in others]) == (0, [0.2, 0.2, 0.2])
+
+
+def test_a_callback_that_has_its_answer_is_let_go(mainloop, options):
+    restart = SimpleNamespace(outcome=None)
+
+    def answer():
+        pass
+    begin(mainloop, 100, 50.0)
+    mainloop.hand_over(restart, answer)
+    kept = weakref.ref(answer)
+    del answer
+    mainloop.turn()
+    assert kept() is not None
+    restart.outcome = True
+    mainloop.turn()
+    assert kept() is None
 
 
 def another_alarm_handler():

@@ -6,8 +6,10 @@ from supervisor.states import ProcessStates, SupervisorStates
 
 from supervisor_restarter.restart.faults import RPCError
 from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
+from supervisor_restarter.restart.pacing import Progress, Staggered
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
+from supervisor_restarter.restart.ways import StopFirst
 from tests.unit.fakes import World
 
 LATE = Settings(timeout=100.0)
@@ -133,6 +135,17 @@ def test_batches_go_by_the_clock_and_the_first_take_the_remainder(processes, bat
         restart.advance()
         assert world.history == []
         pass_time(world, restart, 0.001001)
+
+
+@pytest.mark.parametrize('delay', [0.05, 0.1, 0.2, 0.7])
+def test_a_batch_goes_at_the_very_time_at_which_it_is_due(delay):
+    # A quotient may be too small: 43 * 0.05 / 0.05 is less than 43.
+    pacing = Staggered(100, delay)
+    for batch in range(1, 100):
+        elapsed = batch * delay
+        assert pacing.next_way(Progress(elapsed, 100, batch, 0, 0, 0)) is StopFirst
+        assert pacing.next_way(Progress(elapsed, 100, batch + 1, 0, 0, 0)) is None
+        assert batch == 99 or pacing.next_in(elapsed) > delay / 2
 
 
 def test_a_batch_is_not_missed_when_no_pass_ran_at_its_time():
@@ -545,6 +558,43 @@ def test_a_pass_is_cut_into_slices_and_the_next_is_due_at_once():
     spawned = [entry for entry in world.history if entry[0] == 'spawn']
     assert len(spawned) == 2
     assert restart.due() == 0
+
+
+def test_stops_are_cut_into_slices_too():
+    world = World(*'abcdef')
+    for process in world.group.processes.values():
+        process.stop = lambda stop=process.stop: (world.clock.forward(SLICE * 0.4), stop())[1]
+    restart = begin(world)
+    assert len(stopped(world)) == 3
+    assert restart.due() == 0
+    restart.advance(everything=False)
+    assert len(stopped(world)) == 6
+
+
+def test_looks_are_cut_into_slices_too():
+    world = World(*'abcdef')
+    restart = begin(world)
+    for process in world.group.processes.values():
+        process.transition = lambda: world.clock.forward(SLICE * 0.4)
+    before = world.clock.now
+    restart.advance()
+    assert world.clock.now - before < SLICE * 1.5
+    assert restart.due() == 0
+
+
+def test_while_there_is_much_to_spawn_the_others_are_not_looked_at_again_and_again():
+    world = World(*'abcdefgh')
+    restart = begin(world, LATE._replace(delay=SLICE))
+    looks = []
+    world['h'].transition = lambda: looks.append(world.clock.now)
+    for name in 'abcdefg':
+        world[name].die()
+        world[name].spawn = lambda spawn=world[name].spawn: (world.clock.forward(SLICE), spawn())
+    restart.advance()
+    while restart.due() == 0 and world['g'].state != ProcessStates.STARTING:
+        restart.advance(everything=False)
+    assert world.history[-1] == ('spawn', 'g')
+    assert len(looks) == 1
 
 
 @pytest.mark.parametrize('settings, seconds', [

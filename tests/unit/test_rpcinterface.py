@@ -78,6 +78,13 @@ def test_nothing_is_left_when_it_has_ended(supervisord, interface):
     assert signal.set_wakeup_fd(-1) == -1
 
 
+def test_nothing_is_left_of_a_call_that_was_refused(supervisord, interface):
+    with pytest.raises(xmlrpc.RPCError):
+        interface.restartProcessGroup('nope')
+    assert supervisord.options.socket_map == {}
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+
+
 def test_only_the_documented_methods_can_be_called(interface):
     public = {name for name in dir(interface)
               if not name.startswith('_') and callable(getattr(interface, name))}
