@@ -63,7 +63,7 @@ setup(
         'lint': ['ruff', 'check-manifest', 'twine', 'build', 'setuptools>=61', 'wheel'],
         'fleet': ['ansible-core'],
         'benchmark': ['matplotlib', 'circus', 'supervisor-wildcards', 'supervisor-serialrestart',
-                      'uvicorn', 'ansible-core'],
+                      'uvicorn', 'uvicorn-worker', 'gunicorn', 'ansible-core'],
     },
     entry_points={'console_scripts': [
         'supervisorctl_restart_group = supervisor_restarter.supervisorctl_restart_group:main',

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, List, Optional, Set
+from typing import Any, Dict, List, Optional, Set
 
 from benchmarks.contenders import (
     COMMAND,
@@ -118,12 +118,15 @@ class Pm2(Other):
         """The process id of pm2's daemon."""
         return int((self.folder / 'pm2.pid').read_text())
 
+    def description(self) -> Dict[str, Any]:
+        """Return pm2's description of the application."""
+        program, argument = COMMAND.split()
+        return {'name': GROUP, 'script': program, 'args': argument, 'interpreter': 'none',
+                'exec_mode': 'fork', 'instances': self.size}
+
     def start(self) -> None:
         """Start pm2's daemon, and the instances with it."""
-        program, argument = COMMAND.split()
-        application = {'name': GROUP, 'script': program, 'args': argument, 'interpreter': 'none',
-                       'exec_mode': 'fork', 'instances': self.size}
-        (self.folder / 'web.json').write_text(json.dumps({'apps': [application]}))
+        (self.folder / 'web.json').write_text(json.dumps({'apps': [self.description()]}))
         run([self.program, 'start', str(self.folder / 'web.json'), '--silent'], env=self.env)
 
     def end(self) -> None:

@@ -1,40 +1,30 @@
 """Restart a web application under load: `python -m benchmarks.requests_under_restart --help`.
 
-It restarts examples/rolling, in turn with the plugin, with supervisorctl and with the plugin
-supervisor-serialrestart, while clients ask it for a page all the time.
+Every server serves the application of benchmarks/web/ to the same clients, with one process and
+with four. They restart in turn.
 """
 
 import argparse
-import subprocess
+import contextlib
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple, Type
 
-from benchmarks.contenders import LIMIT
+from benchmarks.others import find_pm2
 from benchmarks.results import RESULTS, spread, write
+from benchmarks.servers import Gunicorn, Pm2Cluster, Server, UnderSupervisor, Uvicorn, wait_gone
 from tests.load import Counts
-from tests.rolling_example import BROKEN, GROUP, RollingExample
 
-SERIALRESTART = """
-[ctlplugin:serialrestart]
-supervisor.ctl_factory = supervisorserialrestart.controllerplugin:make_serialrestart_controllerplugin
-"""  # noqa: E501
-
-COMMANDS = {
-    'plugin, one at a time': ['supervisorctl_restart_group', '--max-unavailable', '1', GROUP],
-    'plugin, two at a time': ['supervisorctl_restart_group', '--max-unavailable', '2', GROUP],
-    'plugin, all at once': ['supervisorctl_restart_group', GROUP],
-    'supervisorctl restart': ['supervisorctl', 'restart', GROUP + ':*'],
-    'serialrestart': ['supervisorctl', 'serialrestart', GROUP + ':*'],
-}
-
+SIZES = (1, 4)
+NOTHING = 'no restart'
 AROUND = 0.5  # seconds of load before and after a restart
+SETTLES = 8.0  # seconds after which nothing more comes of a broken release
 GENTLE = 0.02  # seconds between two requests of a client, where the requests are not counted
 
 
 class Restart(NamedTuple):
-    """One restart under load: seconds of the command, and what the clients saw."""
+    """One restart under load: seconds until all were new, and what the clients saw."""
 
     seconds: float
     counts: Counts
@@ -42,77 +32,121 @@ class Restart(NamedTuple):
 
 def main() -> int:
     """Measure, print both tables, write them, and return the exit status."""
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.requests_under_restart',
-                                     description='Restart a web application under load.')
-    parser.add_argument('--restarts', type=_count, default=5,
-                        help='restarts with each command (default: 5)')
-    parser.add_argument('--clients', type=_count, default=6,
-                        help='clients, with one connection each (default: 6)')
-    parser.add_argument('--results', type=Path, default=RESULTS,
-                        help='the folder for the CSV files (default: %(default)s)')
-    options = parser.parse_args()
-    seen: Dict[str, List[Restart]] = {name: [] for name in COMMANDS}
-    with RollingExample(extra=SERIALRESTART) as example:
-        for _ in range(options.restarts):
-            for name, command in COMMANDS.items():
-                example.wait_serving()
-                seen[name].append(restart(example, command, options.clients))
-    rows = [summary(name, restarts) for name, restarts in seen.items()]
+    options = _options()
+    rows: List[Dict[str, Any]] = []
+    for size in options.sizes:
+        rows += under_load(size, options.restarts, options.clients)
+        write(options.results, 'requests', rows)
     _print(rows)
-    write(options.results, 'requests', rows)
-    rows = [{'command': name, 'serving afterwards': broken_release(command)}
-            for name, command in COMMANDS.items()]
     print('\nA release that does not start:\n')
+    rows = []
+    for size in options.sizes:
+        for make, name in _ways(size):
+            print('%d processes, a broken release, %s' % (size, name), file=sys.stderr)
+            rows.append({'processes': size, 'command': name,
+                         'old ones that still serve': broken_release(make(), name)})
+            write(options.results, 'broken-release', rows)
     _print(rows)
-    write(options.results, 'broken-release', rows)
     return 0
 
 
-def restart(example: RollingExample, command: List[str], clients: int) -> Restart:
-    """Restart the group under load; raises AssertionError unless all processes are new."""
-    before = example.pids(GROUP)
-    with example.load(clients=clients) as load:
+def under_load(size: int, restarts: int, clients: int) -> List[Dict[str, Any]]:
+    """Let every server restart in turn under load, and return the rows of requests.csv."""
+    seen: Dict[str, List[Restart]] = {}
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(make()) for make in _servers(size)]
+        for turn in range(restarts):
+            print('%d processes, round %d of %d' % (size, turn + 1, restarts), file=sys.stderr)
+            for server in servers:
+                ways: Dict[str, Callable[[], Any]] = {}
+                if server is servers[0]:
+                    ways[NOTHING] = lambda: time.sleep(2)
+                ways.update(server.ways())
+                for name, way in ways.items():
+                    seen.setdefault(name, []).append(restart(server, name, way, clients))
+    return [summary(size, name, taken) for name, taken in seen.items()]
+
+
+def restart(server: Server, name: str, way: Callable[[], None], clients: int) -> Restart:
+    """Restart a server under load; raises AssertionError unless all its processes are new."""
+    before = server.up()
+    with server.load(clients=clients) as load:
         time.sleep(AROUND)
         began = time.monotonic()
-        example.command(*command, timeout=LIMIT)
+        way()
+        if name != NOTHING:
+            wait_gone(before)
         seconds = time.monotonic() - began
-        example.wait_serving()
         time.sleep(AROUND)
-    kept = set(before.values()) & set(example.pids(GROUP).values())
-    if kept:
-        raise AssertionError('%s: %d processes were not restarted' % (' '.join(command), len(kept)))
+    after = server.up()
+    if len(after) != server.size or (name != NOTHING and after & before):
+        raise AssertionError('%s: %d of %d processes serve, %d of them are old ones' % (
+            name, len(after), server.size, len(after & before)))
     return Restart(seconds, load.counts())
 
 
-def summary(name: str, restarts: List[Restart]) -> Dict[str, Any]:
+def summary(size: int, name: str, restarts: List[Restart]) -> Dict[str, Any]:
     """Return one row of the table; counts are sums over the restarts."""
     def total(of: Callable[[Counts], int]) -> int:
         return sum(of(one.counts) for one in restarts)
     return {
+        'processes': size,
         'command': name,
         'restarts': len(restarts),
         'requests': total(lambda counts: counts.requests),
         'failed': total(lambda counts: counts.failed),
         'of them refused': total(lambda counts: counts.refused),
-        'retried': total(lambda counts: counts.retried),
+        'repeated': total(lambda counts: counts.retried),
         'seconds, median': '%.2f' % spread([one.seconds for one in restarts]).median,
         'slowest request, seconds': '%.3f' % max(one.counts.slowest for one in restarts),
     }
 
 
-def broken_release(command: List[str]) -> int:
-    """Return how many processes serve when a command has restarted them with a broken release."""
-    with RollingExample(extra=SERIALRESTART) as example:
-        example.wait_serving()
-        before = example.pids(GROUP)
-        example.release(BROKEN)
-        with example.load(pause=GENTLE):
-            try:
-                example.command(*command, timeout=LIMIT)
-            except subprocess.TimeoutExpired:
-                print('%s: not done after %d seconds' % (' '.join(command), LIMIT), file=sys.stderr)
-        after = example.pids(GROUP)
-        return sum(after[name] == pid for name, pid in before.items())
+def broken_release(server: Server, name: str) -> int:
+    """Return how many processes still serve after a restart with a release that does not start."""
+    with server:
+        before = server.up()
+        server.break_release()
+        with server.load(pause=GENTLE):
+            server.ways()[name]()
+            time.sleep(SETTLES)
+        return len(before & server.up())
+
+
+def _servers(size: int) -> List[Callable[[], Server]]:
+    pm2 = find_pm2()
+    kinds: Tuple[Type[Server], ...] = (UnderSupervisor, Gunicorn) + (
+        (Uvicorn,) if size > 1 else ())
+    makers: List[Callable[[], Server]] = [lambda kind=kind: kind(size) for kind in kinds]
+    if pm2 is None:
+        print('pm2 is left out: it needs Node.js and npm, and a registry for npm', file=sys.stderr)
+    else:
+        makers.append(lambda: Pm2Cluster(size, pm2))
+    return makers
+
+
+def _ways(size: int) -> List[Tuple[Callable[[], Server], str]]:
+    """Return all ways to restart, by name, each with what makes its server."""
+    found = []
+    for make in _servers(size):
+        server = make()
+        found += [(make, name) for name in server.ways()]
+        server.__exit__()
+    return found
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.requests_under_restart',
+                                     description='Restart a web application under load.')
+    parser.add_argument('--restarts', type=_count, default=5,
+                        help='restarts in each way (default: 5)')
+    parser.add_argument('--clients', type=_count, default=6,
+                        help='clients, with one connection each (default: 6)')
+    parser.add_argument('--sizes', nargs='+', type=_count, default=SIZES, metavar='N',
+                        help='numbers of processes (default: 1 4)')
+    parser.add_argument('--results', type=Path, default=RESULTS,
+                        help='the folder for the CSV files (default: %(default)s)')
+    return parser.parse_args()
 
 
 def _count(text: str) -> int:

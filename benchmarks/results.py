@@ -14,8 +14,8 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
 RESULTS = Path(__file__).parent / 'results'
 
 PACKAGES = ('supervisor', 'supervisor-restarter', 'supervisor-wildcards',
-            'supervisor-serialrestart', 'circus', 'pyzmq', 'tornado', 'uvicorn', 'ansible-core',
-            'matplotlib')
+            'supervisor-serialrestart', 'circus', 'pyzmq', 'tornado', 'uvicorn',
+            'uvicorn-worker', 'gunicorn', 'ansible-core', 'matplotlib')
 
 
 class Sample(NamedTuple):

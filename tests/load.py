@@ -5,7 +5,7 @@ import http.client
 import socket
 import threading
 import time
-from typing import Any, Counter, NamedTuple, Optional
+from typing import Any, Counter, FrozenSet, NamedTuple, Optional
 
 PAUSE = 0.01  # seconds after a request that failed
 
@@ -15,7 +15,7 @@ class Counts(NamedTuple):
 
     `retried` are those on a connection that had served before, repeated on a new one; `slowest`
     are the seconds of the slowest request that was answered; `reasons` says how often each kind of
-    failure was seen.
+    failure was seen, and `bodies` what was answered.
     """
 
     requests: int
@@ -24,6 +24,7 @@ class Counts(NamedTuple):
     retried: int
     slowest: float
     reasons: Counter[str]
+    bodies: FrozenSet[bytes]
 
 
 class Client(threading.Thread):
@@ -42,6 +43,7 @@ class Client(threading.Thread):
         self.requests, self.retried, self.refused = 0, 0, 0
         self.slowest = 0.0
         self.reasons: Counter[str] = Counter()
+        self.bodies: FrozenSet[bytes] = frozenset()
         self.stopped = threading.Event()
         self._connection: Optional[http.client.HTTPConnection] = None
         self._served = 0
@@ -82,9 +84,11 @@ class Client(threading.Thread):
     def _ask(self, connection: http.client.HTTPConnection) -> None:
         connection.request('GET', '/')
         response = connection.getresponse()
-        response.read()
+        body = response.read()
         if response.status != 200:
             raise http.client.HTTPException('status %d' % response.status)
+        if body not in self.bodies:
+            self.bodies |= {body}  # a new set: others iterate over the old one
         self._served += 1
         if response.will_close:
             self._close()
@@ -115,7 +119,8 @@ class Load:
             return sum(getattr(client, name) for client in self._clients)
         reasons: Counter[str] = sum((client.reasons for client in self._clients), Counter())
         return Counts(total('requests'), sum(reasons.values()), total('refused'), total('retried'),
-                      max(client.slowest for client in self._clients), reasons)
+                      max(client.slowest for client in self._clients), reasons,
+                      frozenset().union(*(client.bodies for client in self._clients)))
 
     def __enter__(self) -> 'Load':
         for client in self._clients:

@@ -93,6 +93,10 @@ def test_a_connection_that_the_server_ends_with_its_answer_is_neither(serve):
     assert (seen.failed, seen.retried) == (0, 0)
 
 
+def test_what_was_answered_is_noted(serve):
+    assert counts(serve(ANSWER, ANSWER)).bodies == {b'ok'}
+
+
 def test_an_error_of_the_server_is_a_failure(serve):
     seen = counts(serve(*[ERROR] * 100))
     assert seen.failed == seen.requests
