@@ -42,6 +42,15 @@ class SharedLogs:
         self._files.clear()
 
 
+def name_in_logs(process: Any, name: str) -> None:
+    """Let the lines that a process writes to syslog begin with a name."""
+    own = '%s %%(message)s' % process.config.name  # supervisor/dispatchers.py: _init_normallog
+    for _, logger in _loggers(process):
+        for handler in logger.handlers:
+            if handler.fmt == own:
+                handler.setFormat('%s %%(message)s' % name)
+
+
 def _loggers(process: Any) -> Iterator[Tuple[str, Any]]:
     for dispatcher in process.dispatchers.values():
         # In Supervisor 4.1 it is called mainlog; an event listener's output has only a childlog

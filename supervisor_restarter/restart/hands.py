@@ -10,7 +10,7 @@ from supervisor import events
 from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.child import spawning
-from supervisor_restarter.daemon.logs import SharedLogs
+from supervisor_restarter.daemon.logs import SharedLogs, name_in_logs
 from supervisor_restarter.restart.configs import Configs, same_logs
 from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.plan import Plan
@@ -145,6 +145,7 @@ class Hands:
         # One that raised is nothing that supervisord should try to start (supervisor/process.py:
         # transition, autostart).
         self.group.processes[config.name] = slot.beside
+        name_in_logs(slot.beside, slot.name)
         return standing
 
     def hand_over(self, slot: Slot) -> None:
@@ -157,8 +158,7 @@ class Hands:
         processes[slot.name], processes[old.config.name] = new, old
         slot.process, slot.beside = new, old
         self.configs.note()
-        self.log('info', '%s: pid %d takes over from %s' % (
-            slot.name, new.pid, 'pid %d' % old.pid if old.pid else 'one that has ended'))
+        self.log('info', '%s: %s takes over from %s' % (slot.name, _pid_of(new), _pid_of(old)))
         if new.get_state() == ProcessStates.RUNNING:
             # It became so under another name; who follows the slot by its name is told now.
             events.notify(events.ProcessStateRunningEvent(new, ProcessStates.STARTING))
@@ -206,3 +206,7 @@ class Hands:
         """Write a line about the group to supervisord's log."""
         getattr(self.supervisord.options.logger, level)(
             'restarter: %s: %s' % (self.group.config.name, message))
+
+
+def _pid_of(process: Any) -> str:
+    return 'pid %d' % process.pid if process.pid else 'one that has ended'

@@ -111,6 +111,7 @@ def slots_of(group: Any, plan: Plan, readiness: Any, settings: Settings) -> Iter
 
     See `GroupRestart` for `readiness`. Raises CannotRestart.
     """
+    names = {*group.processes, *(planned.name for planned in plan.slots)}
     for planned in plan.having(Action.REPLACE, Action.ADD, Action.REMOVE):
         name = planned.name
         try:
@@ -118,8 +119,7 @@ def slots_of(group: Any, plan: Plan, readiness: Any, settings: Settings) -> Iter
         except ValueError as why:
             raise CannotRestart('%s: %s' % (make_namespec(group.config.name, name), why)) from None
         for taken in (name + SUCCESSOR, name + PREDECESSOR):
-            if (settings.max_surge and planned.action == Action.REPLACE
-                    and taken in group.processes):
+            if settings.max_surge and planned.action == Action.REPLACE and taken in names:
                 raise CannotRestart('%s: with max_surge a second process of %s would have this name'
                                     % (make_namespec(group.config.name, taken), name))
         process = group.processes.get(name) or planned.config.make_process(group)

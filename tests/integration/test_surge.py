@@ -106,6 +106,23 @@ def test_listeners_hear_of_one_running_slot_with_its_new_pid_and_of_no_slot_that
                 ('STOPPED', name + '.old', old)]
 
 
+def test_an_event_listener_is_replaced_while_it_is_busy_and_no_event_is_lost(tmp_path):
+    heard = tmp_path / 'heard'
+    with Daemon(ears(heard, 'REMOTE_COMMUNICATION')) as daemon:
+        before = daemon.wait_running('ears')
+        with daemon.connection() as rpc:
+            rpc.restarter.restartProcessGroup('ears', dict(SURGE, wait=False))
+            sent = 0
+            while sent == 0 or rpc.restarter.getRestartInfo('ears')['state'] != 'FINISHED':
+                for number in range(sent, sent + 20):
+                    rpc.supervisor.sendRemoteCommEvent('number', '%d.' % number)
+                sent += 20
+        assert all_new(before, daemon.pids('ears'))
+        wait_until(lambda: '%d.' % (sent - 1) in heard.read_text(), 'all events')
+        # One that the old listener was busy with when it was stopped is handed out again.
+        assert set(re.findall(r'\d+(?=\.)', heard.read_text())) == set(map(str, range(sent)))
+
+
 # The log file of a slot
 
 COUNTER = """

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from supervisor import loggers
 
-from supervisor_restarter.daemon.logs import LONGEST_LINE, SharedLogs
+from supervisor_restarter.daemon.logs import LONGEST_LINE, SharedLogs, name_in_logs
 
 
 class Process:
@@ -173,3 +173,14 @@ def test_a_file_that_is_cleared_is_cleared_for_both(path):
         handler.reopen()
     new.writes(b'new\n')
     assert path.read_bytes() == b'new\n'
+
+
+def test_lines_for_syslog_begin_with_the_name_of_the_slot(path):
+    process = Process(path)
+    process.config = SimpleNamespace(name='web_0.new')
+    syslog = loggers.SyslogHandler()
+    syslog.setFormat('web_0.new %(message)s')
+    process.logger.addHandler(syslog)
+    name_in_logs(process, 'web_0')
+    assert [handler.fmt for handler in process.logger.handlers] == [
+        '%(message)s', 'web_0 %(message)s']

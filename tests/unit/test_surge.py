@@ -7,6 +7,7 @@ from supervisor import events
 from supervisor.states import ProcessStates, SupervisorStates
 
 from supervisor_restarter.restart.group_restart import GroupRestart
+from supervisor_restarter.restart.plan import Action, Plan, Planned
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.roster import CannotRestart
 from supervisor_restarter.restart.settings import Limit, Settings
@@ -273,6 +274,8 @@ class Logger:
 
 
 class FakeHandler:
+    fmt = '%(message)s'
+
     def __init__(self, name):
         self.name = name
 
@@ -426,6 +429,14 @@ def test_a_name_that_is_taken_is_a_fault_before_anything_is_spawned(taken):
     assert str(why.value) == ('web:%s: with max_surge a second process of a would have this name'
                               % taken)
     assert world.history == []
+
+
+def test_a_name_that_a_new_slot_is_to_have_is_taken_too():
+    world = World('a')
+    plan = Plan((Planned('a', Action.REPLACE, world['a'].config),
+                 Planned('a.old', Action.ADD, world['a'].config)))
+    with pytest.raises(CannotRestart):
+        GroupRestart(world.supervisord, world.group, ONE, world.clock, None, plan)
 
 
 # With a window of those that are down
