@@ -6,7 +6,9 @@
 # make supervisor-tests   Supervisor's own tests, with the plugin imported
 # make lint        the linter alone
 # make dist        sdist and wheel, in dist/
-# make benchmark   the comparison with what else there is, and its pictures
+# make benchmark   the comparison with what else there is, and its pictures, in build/benchmarks;
+#                  RESULTS=benchmarks/results PICTURES=docs to replace those that are shown
+# make benchmark-python    only its environment: prints the Python that has all contenders
 # make chaos       random faults against a real supervisord; SECONDS=60 SEED=any
 #                  (give SECONDS after `make`: as a variable before it, bash counts with it)
 # make clean       remove what the others made
@@ -20,6 +22,8 @@ TESTS = tests
 # The tests wait much more than they calculate.
 JOBS = 4
 TOX =
+RESULTS = build/benchmarks
+PICTURES = $(RESULTS)
 
 VENV := .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 BIN := $(VENV)/bin
@@ -28,7 +32,7 @@ PYENV_VERSIONS = pyenv versions --bare --skip-aliases | \
     grep -E '^3\.([89]|[1-9][0-9])\.[0-9]+$$' | sort -V | paste -s -d : -
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test supervisor-tests lint demo tox dist benchmark chaos clean
+.PHONY: test supervisor-tests lint demo tox dist benchmark benchmark-python chaos clean
 
 test: $(VENV)/test lint
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(TESTS)
@@ -55,8 +59,11 @@ dist: $(VENV)/test
 	$(BIN)/twine check --strict dist/*
 
 benchmark: $(VENV)-benchmark/ready
-	$(VENV)-benchmark/bin/python -m benchmarks
-	$(VENV)-benchmark/bin/python -m benchmarks.pictures
+	$(VENV)-benchmark/bin/python -m benchmarks --results $(RESULTS)
+	$(VENV)-benchmark/bin/python -m benchmarks.pictures --results $(RESULTS) --folder $(PICTURES)
+
+benchmark-python: $(VENV)-benchmark/ready
+	@echo $(VENV)-benchmark/bin/python
 
 chaos: $(VENV)/test
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))

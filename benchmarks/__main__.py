@@ -56,8 +56,7 @@ def restarts(plan: Plan, pm2: Any, folder: Path) -> None:
     left_out: List[Dict[str, Any]] = []
     last: Dict[Tuple[str, int], Tuple[int, float]] = {}
     if pm2 is None:
-        left_out.append(_left_out('pm2', 0, 0, 'needs Node.js and npm, and a registry for npm'))
-        print('pm2 is left out: %s' % left_out[0]['why'])
+        _leave_out(left_out, 'pm2', 0, 0, 'needs Node.js and npm, and a registry for npm')
     for size in plan.sizes:
         for startsecs in (0, 1):
             with contextlib.ExitStack() as stack:
@@ -88,18 +87,20 @@ def _entered(stack: contextlib.ExitStack, make: Callable[[], Any], plan: Plan, s
         smaller, seconds = last.get((contender.name, startsecs), (size, 0.0))
         expected = seconds * size / smaller
         if size > min(plan.sizes) and (contender.name, startsecs) not in last:
-            continue  # left out already
+            _leave_out(left_out, contender.name, size, startsecs, 'left out with fewer processes')
+            continue
         if expected > LIMIT and seconds > startsecs + 2:
             why = '%.1f seconds with %d processes' % (seconds, smaller)
-            left_out.append(_left_out(contender.name, size, startsecs, why))
+            _leave_out(left_out, contender.name, size, startsecs, why)
             last.pop((contender.name, startsecs))
         else:
             chosen.append(contender)
     if chosen:
         try:
             stack.enter_context(daemon)
-        except (AssertionError, NotRestarted) as why:
-            left_out += [_left_out(c.name, size, startsecs, str(why)) for c in chosen]
+        except (AssertionError, NotRestarted, OSError) as why:
+            for contender in chosen:
+                _leave_out(left_out, contender.name, size, startsecs, str(why))
             chosen = []
     else:
         daemon.__exit__(None, None, None)
@@ -121,9 +122,7 @@ def _in_turn(contenders: List[Contender], plan: Plan, size: int, startsecs: int,
                 sample = contender.measure()
             except (NotRestarted, OSError, AssertionError) as why:
                 failed.add(name)
-                left_out.append(_left_out(name, size, startsecs, str(why)))
-                print('  %s, %d processes, startsecs=%d: left out: %s' % (name, size, startsecs,
-                                                                          why), flush=True)
+                _leave_out(left_out, name, size, startsecs, str(why))
                 _bring_up(contender)
                 continue
             spent[name] += sample.seconds
@@ -141,8 +140,11 @@ def _bring_up(contender: Contender) -> None:
         daemon.wait_running('web', LIMIT)
 
 
-def _left_out(name: str, size: int, startsecs: int, why: str) -> Dict[str, Any]:
-    return {'contender': name, 'processes': size, 'startsecs': startsecs, 'why': why}
+def _leave_out(left_out: List, name: str, size: int, startsecs: int, why: str) -> None:
+    """Say why a contender is left out, and note it for left-out.csv; size 0: everywhere."""
+    left_out.append({'contender': name, 'processes': size, 'startsecs': startsecs, 'why': why})
+    where = ' with %d processes, startsecs=%d' % (size, startsecs) if size else ''
+    print('  %s is left out%s: %s' % (name, where, why), flush=True)
 
 
 def _print_row(row: Dict[str, Any]) -> None:
@@ -200,7 +202,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument('--repetitions', type=_count, metavar='N',
                         help='at most so many restarts by each, after one to warm up')
     parser.add_argument('--results', type=Path, metavar='FOLDER', default=RESULTS,
-                        help='where the CSV files go')
+                        help='where the CSV files go (default: %(default)s)')
     return parser.parse_args()
 
 

@@ -153,7 +153,9 @@ def run(command: List[str], **popen: Any) -> None:
     except subprocess.TimeoutExpired:
         raise NotRestarted('not done after %d seconds' % LIMIT) from None
     if done.returncode:
-        lines = done.stdout.strip().splitlines() or ['']
+        # After what is wrong, supervisorctl says how to get help (supervisor/options.py: usage).
+        lines = [line for line in done.stdout.strip().splitlines()
+                 if not line.startswith('For help, ')] or ['']
         raise NotRestarted('%s: exit status %d: %s' % (
             os.path.basename(command[0]), done.returncode, lines[-1][:200]))
 

@@ -114,7 +114,7 @@ def main() -> int:
     """Measure the costs."""
     parser = argparse.ArgumentParser(prog='python -m benchmarks.costs', description=__doc__)
     parser.add_argument('--results', type=Path, metavar='FOLDER', default=RESULTS,
-                        help='where costs.csv goes')
+                        help='where costs.csv goes (default: %(default)s)')
     report(parser.parse_args().results)
     return 0
 

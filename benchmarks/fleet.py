@@ -4,10 +4,12 @@ All hosts are supervisords on this machine, and Ansible runs its commands withou
 hold both Ansible's part and what a host does for it. Needs ansible-core.
 """
 
+import argparse
 import math
 import resource
 import sys
 import time
+from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 from benchmarks.results import RESULTS, spread, write
@@ -24,6 +26,10 @@ ALL_AT_ONCE = '{"at_a_time": "100%"}'
 
 def main() -> int:
     """Measure, print the table, write fleet.csv, and return the exit status."""
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.fleet', description=__doc__)
+    parser.add_argument('--results', type=Path, metavar='FOLDER', default=RESULTS,
+                        help='where fleet.csv goes (default: %(default)s)')
+    results = parser.parse_args().results
     rows = []
     with Fleet(6, PROCESSES) as fleet:
         first = fleet.hosts['host1']
@@ -42,7 +48,7 @@ def main() -> int:
                     *OPTIONS, '-e', ALL_AT_ONCE, '--check', '--forks', str(forks)).status))  # noqa: B023
         fleet.hosts = {'host1': first}
     _print(rows)
-    write(RESULTS, 'fleet', rows)
+    write(results, 'fleet', rows)
     one, six = rows[1:3]
     wait = float(one['seconds'])
     cpu = (float(six['CPU seconds']) - float(one['CPU seconds'])) / 5

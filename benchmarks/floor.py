@@ -174,7 +174,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog='python -m benchmarks.floor', description=__doc__)
     parser.add_argument('--quick', action='store_true', help='fewer restarts of smaller groups')
     parser.add_argument('--results', type=Path, metavar='FOLDER', default=RESULTS,
-                        help='where floor.csv goes')
+                        help='where floor.csv goes (default: %(default)s)')
     options = parser.parse_args()
     return 0 if report(measure(options.quick), options.results) else 1
 

@@ -7,8 +7,6 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 
 from benchmarks.results import RESULTS, read
 
-DOCS = Path(__file__).parent.parent / 'docs'
-
 
 class Style(NamedTuple):
     """How a contender is drawn."""
@@ -170,8 +168,8 @@ def main() -> int:
     """Draw what there are results for."""
     parser = argparse.ArgumentParser(prog='python -m benchmarks.pictures', description=__doc__)
     parser.add_argument('--results', type=Path, default=RESULTS, metavar='FOLDER',
-                        help='where the CSV files are')
-    parser.add_argument('--folder', type=Path, default=DOCS, help='where the pictures go')
+                        help='where the CSV files are (default: %(default)s)')
+    parser.add_argument('--folder', type=Path, help='where the pictures go (default: beside them)')
     parser.add_argument('--format', default='svg', choices=('svg', 'png'))
     options = parser.parse_args()
     try:
@@ -187,10 +185,11 @@ def main() -> int:
         print('no results in %s: run `python -m benchmarks` first' % options.results,
               file=sys.stderr)
         return 1
-    options.folder.mkdir(parents=True, exist_ok=True)
+    folder = options.folder or options.results
+    folder.mkdir(parents=True, exist_ok=True)
 
     def path(name: str) -> Path:
-        return options.folder / ('%s.%s' % (name, options.format))
+        return folder / ('%s.%s' % (name, options.format))
 
     if restarts:
         over_processes(restarts, 'seconds_median', 'Seconds until every process is new and up '

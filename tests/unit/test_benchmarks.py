@@ -1,8 +1,13 @@
 """The parts of the benchmark that only calculate."""
 
+import contextlib
+from pathlib import Path
+
 import pytest
 
-from benchmarks import engine, timeline
+from benchmarks import __main__ as comparison
+from benchmarks import engine, results, timeline
+from benchmarks.contenders import NotRestarted, run
 from benchmarks.pictures import apart, curves
 from benchmarks.results import Sample, allowed, percentile, read, spread, summary, write
 
@@ -86,3 +91,66 @@ def test_a_restart_looks_at_a_process_as_often_in_a_large_group_as_in_a_small_on
     small, large = (float(engine.measure(size, order, rolling)['looks_per_process'])
                     for size in (100, 1000))
     assert large < 1.2 * small
+
+
+def test_results_go_where_git_does_not_look():
+    folder = results.RESULTS.relative_to(Path(__file__).parents[2])
+    assert folder.parts[0] + '/' in (Path(__file__).parents[2] / '.gitignore').read_text().split()
+
+
+PLAN = comparison.Plan(sizes=(1, 10), repetitions=1, share=1.0, wanted=())
+
+
+class FakeOther:
+    """A daemon with one contender, which cannot restart; with `trouble` it does not even start."""
+
+    def __init__(self, trouble=None):
+        self.trouble = trouble
+        self.name, self.daemon = 'somebody', self
+
+    def contenders(self):
+        return [self]
+
+    def __enter__(self):
+        if self.trouble:
+            raise self.trouble
+
+    def __exit__(self, *error):
+        pass
+
+    def measure(self):
+        raise NotRestarted('circusctl: exit status 1: timed out')
+
+
+def entered(other, size, last):
+    left_out = []
+    with contextlib.ExitStack() as stack:
+        comparison._entered(stack, lambda: other, PLAN, size, 0, last, left_out)
+    return left_out
+
+
+def in_turn(other):
+    left_out = []
+    assert comparison._in_turn([other], PLAN, 1, 0, left_out) == []
+    return left_out
+
+
+@pytest.mark.parametrize('left_out, why', [
+    (lambda: entered(FakeOther(trouble=FileNotFoundError(2, 'No such file', 'circusd')), 1, {}),
+     "with 1 processes, startsecs=0: [Errno 2] No such file: 'circusd'"),
+    (lambda: entered(FakeOther(), 10, {('somebody', 0): (1, 100.0)}),
+     'with 10 processes, startsecs=0: 100.0 seconds with 1 processes'),
+    (lambda: entered(FakeOther(), 10, {}),
+     'with 10 processes, startsecs=0: left out with fewer processes'),
+    (lambda: in_turn(FakeOther()),
+     'with 1 processes, startsecs=0: circusctl: exit status 1: timed out'),
+])
+def test_it_says_why_a_contender_was_left_out(capsys, left_out, why):
+    row, = left_out()
+    assert row['contender'] == 'somebody' and why.endswith(row['why'])
+    assert capsys.readouterr().out == '  somebody is left out %s\n' % why
+
+
+def test_what_is_wrong_with_a_command_is_not_that_there_is_help():
+    with pytest.raises(NotRestarted, match='exit status 2: Error: no such option'):
+        run(['/bin/sh', '-c', 'echo Error: no such option; echo For help, use x -h; exit 2'])
