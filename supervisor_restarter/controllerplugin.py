@@ -1,4 +1,4 @@
-"""The commands for supervisorctl: restartgroup, restartinfo, cancelrestart."""
+"""The commands for supervisorctl: restartgroup, updategroup, restartinfo, cancelrestart."""
 
 import fnmatch
 import shlex
@@ -20,8 +20,15 @@ from supervisor_restarter.commands.client import (
     info,
     login_trouble,
     restart,
+    update,
 )
-from supervisor_restarter.commands.options import explanations, parse
+from supervisor_restarter.commands.options import (
+    CALL_OPTIONS,
+    UPDATE_OPTIONS,
+    CallOption,
+    explanations,
+    parse,
+)
 
 
 class WrongUse(Exception):
@@ -51,8 +58,16 @@ class RestarterControllerPlugin(ControllerPluginBase):
         self._help('restartgroup <group> <group>', 'Restart several groups side by side')
         self._help("restartgroup 'api-*'", 'Restart the groups that match the pattern')
         self._help('restartgroup all', 'Restart all groups')
-        for option, text in explanations():
-            self._help('  ' + option, text)
+        self._help_options(CALL_OPTIONS)
+
+    def do_updategroup(self, arg: str) -> None:
+        self._command(arg, self._update, self.help_updategroup)
+
+    def help_updategroup(self) -> None:
+        self._help('updategroup <group> [...]', 'Make a group what the configuration file says: '
+                   'start and stop only the processes that changed')
+        self._help('updategroup all', 'Do it for all groups, side by side')
+        self._help_options(UPDATE_OPTIONS)
 
     def do_restartinfo(self, arg: str) -> None:
         self._command(arg, self._info, self.help_restartinfo)
@@ -71,19 +86,25 @@ class RestarterControllerPlugin(ControllerPluginBase):
     # the commands' inside
 
     def _restart(self, arg: str) -> None:
-        options, patterns = parse(shlex.split(arg))
-        groups = self._groups(patterns)
+        options, patterns = parse(shlex.split(arg), CALL_OPTIONS)
+        self._side_by_side(self._groups(patterns), restart, options)
+
+    def _update(self, arg: str) -> None:
+        options, patterns = parse(shlex.split(arg), UPDATE_OPTIONS)
+        self._side_by_side(self._groups(patterns, names_too=True), update, options)
+
+    def _side_by_side(self, groups: List[str], action: Callable, options: Dict[str, Any]) -> None:
         outcomes: Dict[str, List[Line]] = {}
 
-        def restart_one(group: str) -> None:
+        def with_one(group: str) -> None:
             try:
-                outcomes[group] = restart(self.ctl.get_server_proxy(), group, options)
+                outcomes[group] = action(self.ctl.get_server_proxy(), group, options)
             except (xmlrpc.client.Error, *NO_CONNECTION, *NO_HTTP, *NO_ANSWER) as why:
                 text = (str(why) if isinstance(why, xmlrpc.client.ProtocolError) else
                         connection_trouble(self.ctl.options.serverurl, why))
                 outcomes[group] = [Line(group, text, LSBInitExitStatuses.GENERIC)]
 
-        threads = [threading.Thread(target=restart_one, args=(group,), daemon=True)
+        threads = [threading.Thread(target=with_one, args=(group,), daemon=True)
                    for group in groups]
         for thread in threads:
             thread.start()
@@ -126,8 +147,12 @@ class RestarterControllerPlugin(ControllerPluginBase):
             self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
             show_help()
 
-    def _groups(self, patterns: List[str]) -> List[str]:
-        """Return the names of the groups that the patterns match; each must match one."""
+    def _groups(self, patterns: List[str], names_too: bool = False) -> List[str]:
+        """Return the names of the groups that the patterns match; each must match one.
+
+        With `names_too` it may also be the name of a group that has no process: supervisord tells
+        what there is to say of it.
+        """
         if not patterns:
             raise WrongUse('a group name is needed')
         infos = self.ctl.get_supervisor().getAllProcessInfo()
@@ -136,6 +161,8 @@ class RestarterControllerPlugin(ControllerPluginBase):
         for pattern in patterns:
             name = group_name(pattern)
             matching = there if name == 'all' else fnmatch.filter(there, name)
+            if not matching and names_too and not set('*?[:') & set(name):
+                matching = [name]
             if not matching:
                 why = self._why_none(pattern, name)
                 raise NoSuchGroup(why if len(patterns) == 1 else why + '; nothing is done')
@@ -153,6 +180,10 @@ class RestarterControllerPlugin(ControllerPluginBase):
             self.ctl.output(str(line))
             if line.code:
                 self.ctl.set_exitstatus_from_xmlrpc_fault(line.code)
+
+    def _help_options(self, known: Dict[str, CallOption]) -> None:
+        for option, text in explanations(known):
+            self._help('  ' + option, text)
 
     def _help(self, command: str, text: str) -> None:
         self.ctl.output('%-28s\t%s' % (command, text))

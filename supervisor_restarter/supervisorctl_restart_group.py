@@ -71,7 +71,8 @@ class RestartOptions(ClientOptions):
     def __init__(self):
         ClientOptions.__init__(self)
         for option, about in CALL_OPTIONS.items():
-            self.add('call_' + about.name, None, None, getopt_name(option), about.from_text)
+            self.add('call_' + about.name, None, None, getopt_name(option, about),
+                     about.from_text)
         self.add('quiet', None, None, 'quiet', flag=1, default=0)
         for option, action in OTHER_ACTIONS.items():
             self.add('other_action', None, None, option, flag=action)
@@ -127,7 +128,7 @@ def main(args: Optional[List[str]] = None, options: Optional[RestartOptions] = N
 def usage() -> str:
     """Return the help text."""
     return (__doc__ or '').format(
-        call_options='\n'.join('%s -- %s' % pair for pair in explanations()))
+        call_options='\n'.join('%s -- %s' % pair for pair in explanations(CALL_OPTIONS)))
 
 
 def run(options: RestartOptions, group: str) -> int:

@@ -7,6 +7,7 @@ import http.client
 import socket
 import xml.parsers.expat
 import xmlrpc.client
+from collections import Counter
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from supervisor.options import make_namespec, split_namespec
@@ -55,11 +56,35 @@ def restart(proxy: Any, group: str, options: Dict[str, Any]) -> List[Line]:
     `proxy` is an `xmlrpc.client.ServerProxy`; `options` are those of the call. Faults become lines;
     what is wrong with the connection is raised.
     """
-    def lines(result: Any) -> List[Line]:
-        if result is True:
-            return [Line(group, 'restarted' if options.get('wait', True) else 'restart begun')]
-        return fault_lines(group, result)
-    return _call(proxy, 'restartProcessGroup', [group, options] if options else [group], lines)
+    said = 'restarted' if options.get('wait', True) else 'restart begun'
+    return _call(proxy, 'restartProcessGroup', [group, options] if options else [group],
+                 lambda result: _lines(group, result, said))
+
+
+def update(proxy: Any, group: str, options: Dict[str, Any]) -> List[Line]:
+    """Make a group what the file says, and return what there is to say, as `restart` does."""
+    if options.get('dry_run'):
+        return _call(proxy, 'updateProcessGroup', [group, options],
+                     lambda plan: plan_lines(group, plan))
+    said = 'updated' if options.get('wait', True) else 'update begun'
+    return _call(proxy, 'updateProcessGroup', [group, options] if options else [group],
+                 lambda result: _lines(group, result, said))
+
+
+def plan_lines(group: str, plan: List[Dict[str, Any]]) -> List[Line]:
+    """Return a line for each process that would not be kept, and one for the group."""
+    lines = []
+    for slot in plan:
+        if slot['action'] != 'keep':
+            changed = ' (%s)' % ', '.join(slot['changed']) if slot['changed'] else ''
+            lines.append(Line(make_namespec(group, slot['name']), slot['action'] + changed))
+    actions = Counter(slot['action'] for slot in plan)
+    told = ', '.join('%d to %s' % (count, action) for action, count in sorted(actions.items()))
+    return [*lines, Line(group, told if lines else 'nothing to do')]
+
+
+def _lines(group: str, result: Any, said: str) -> List[Line]:
+    return [Line(group, said)] if result is True else fault_lines(group, result)
 
 
 def cancel(proxy: Any, group: str) -> List[Line]:

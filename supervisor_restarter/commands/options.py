@@ -33,8 +33,9 @@ def batches(text: str) -> int:
         raise ValueError('not a whole number') from None
 
 
-# By their names on the command line. The server checks the values.
-CALL_OPTIONS = {
+# Those of a restart and of an update, by their names on the command line. The server checks the
+# values.
+_PACE = {
     'timeout': CallOption('timeout', seconds, 'SECONDS',
                           'how long the restart may take; a rolling one, each process'),
     'stagger-factor': CallOption('stagger_factor', batches, 'N',
@@ -44,33 +45,40 @@ CALL_OPTIONS = {
     'max-surge': CallOption('max_surge', str, 'N',
                             'rolling, new before old: at most N processes more, or N%'),
     'no-wait': CallOption('wait', lambda text: False, '',
-                          'do not wait until it is restarted'),
+                          'do not wait until it is done'),
 }
 
+CALL_OPTIONS = dict(_PACE, reread=CallOption(
+    'reread', lambda text: True, '', 'restart it with its configuration in the file'))
 
-def getopt_name(option: str) -> str:
+UPDATE_OPTIONS = dict(_PACE, **{'dry-run': CallOption(
+    'dry_run', lambda text: True, '', 'tell what would be done, and do nothing')})
+
+
+def getopt_name(option: str, about: CallOption) -> str:
     """Return the name of an option of a call as getopt has it."""
-    return option + '=' if CALL_OPTIONS[option].argument else option
+    return option + '=' if about.argument else option
 
 
-def explanations() -> List[Tuple[str, str]]:
+def explanations(known: Dict[str, CallOption]) -> List[Tuple[str, str]]:
     """Return each option as a user types it, and what it does."""
     return [(('--%s %s' % (option, about.argument)).rstrip(), about.help)
-            for option, about in CALL_OPTIONS.items()]
+            for option, about in known.items()]
 
 
-def parse(words: List[str]) -> Tuple[Dict[str, Any], List[str]]:
+def parse(words: List[str], known: Dict[str, CallOption]) -> Tuple[Dict[str, Any], List[str]]:
     """Return the options of a call that are among the words, and the other words.
 
-    Options may stand behind other words. Raises ValueError, a sentence.
+    `known` are those that there may be. They may stand behind other words. Raises ValueError, a
+    sentence.
     """
     try:
-        given, others = getopt.gnu_getopt(words, '', [getopt_name(name) for name in CALL_OPTIONS])
+        given, others = getopt.gnu_getopt(words, '', [getopt_name(*pair) for pair in known.items()])
     except getopt.GetoptError as why:
         raise ValueError(str(why)) from None
     options: Dict[str, Any] = {}
     for option, text in given:
-        about = CALL_OPTIONS[option[2:]]
+        about = known[option[2:]]
         try:
             options[about.name] = about.from_text(text)
         except ValueError as why:

@@ -63,6 +63,10 @@ def test_restartgroup_all_prints_a_line_for_each_failure_and_each_group(daemon):
      'seconds greater than 0)'),
     ("restartgroup 'web", 'Error: No closing quotation'),
     ('restartinfo nope', 'Error: nope: no such group'),
+    ('updategroup --reread web', 'Error: option --reread not recognized'),
+    ('updategroup nope-*', 'Error: nope-*: no such group'),
+    ('updategroup nope', 'nope: ERROR (BAD_GROUP: nope: no such group)'),
+    ('restartgroup --dry-run web', 'Error: option --dry-run not recognized'),
     ('cancelrestart web', 'web: ERROR (NO_RESTART: web: is not being restarted)'),
 ])
 def test_what_is_wrong_gets_one_sentence_and_restarts_nothing(daemon, command, sentence):
@@ -113,7 +117,62 @@ def test_restartinfo_and_cancelrestart_of_a_running_restart():
         assert set(before.values()) & set(daemon.pids('web').values())
 
 
-@pytest.mark.parametrize('command', ['restartgroup', 'restartinfo', 'cancelrestart'])
+def test_updategroup_tells_what_it_would_do_and_does_it():
+    programs = '\n'.join([group('web', 2), group('api-a', 1), group('api-b', 1)])
+    with Daemon(programs, extra=COMMANDS) as daemon:
+        before = {name: daemon.wait_running(name) for name in ('web', 'api-a', 'api-b')}
+
+        def said(*arguments):
+            done = daemon.supervisorctl(*arguments)
+            assert (done.returncode, done.stderr) == (0, '')
+            return done.stdout.splitlines()
+
+        assert said('updategroup', '--dry-run', 'all') == [
+            '%s: nothing to do' % name for name in ('api-a', 'api-b', 'web')]
+        daemon.write_configuration('\n'.join([
+            group('web', 3), group('api-a', 1, environment='KEY="secret"', priority=5)]))
+        plan = ['api-a:api-a_000: replace (priority, environment)', 'api-a: 1 to replace',
+                'web:web_002: add', 'web: 1 to add, 2 to keep']
+        assert said('updategroup', '--dry-run', 'web', 'api-a') == plan[2:] + plan[:2]
+        assert said('updategroup', 'web', 'api-a') == ['web: updated', 'api-a: updated']
+        after = daemon.wait_running('web')
+        assert {name: after[name] for name in before['web']} == before['web'] and len(after) == 3
+        assert daemon.wait_running('api-a') != before['api-a']
+        assert daemon.pids('api-b') == before['api-b']
+        daemon.write_configuration(group('web', 1))
+        assert said('updategroup', '--no-wait', '--max-unavailable', '1', 'web') == [
+            'web: update begun']
+        wait_until(lambda: len(daemon.pids('web')) == 1, 'it is updated')
+        done = daemon.supervisorctl('updategroup', 'api-*', 'new')
+        assert done.stdout.splitlines() == [
+            '%s: ERROR (BAD_GROUP: %s: %s)' % (name, name, why) for name, why in (
+                ('api-a', 'is not in the file any more: use supervisorctl update api-a'),
+                ('api-b', 'is not in the file any more: use supervisorctl update api-b'),
+                ('new', 'no such group'))]
+        assert done.returncode != 0
+
+
+def test_a_group_that_had_no_process_can_be_updated_and_a_broken_file_is_one_line():
+    with Daemon(group('web', 0), extra=COMMANDS) as daemon:
+        daemon.write_configuration(group('web', 2))
+        assert daemon.supervisorctl('updategroup', 'web').stdout == 'web: updated\n'
+        before = daemon.wait_running('web')
+        daemon.write_configuration(group('web', 2, startsecs='two'))
+        for done, status in ((daemon.supervisorctl('updategroup', 'web'), 1),
+                             (daemon.supervisorctl('restartgroup', '--reread', 'web'), 1),
+                             (daemon.restart_group('--reread', 'web'), 2)):
+            assert (done.stdout + done.stderr).startswith(
+                "web: ERROR (CANT_REREAD: web: invalid literal for int() with base 10: 'two'")
+            assert len((done.stdout + done.stderr).splitlines()) == 1
+            assert done.returncode == status
+        assert daemon.pids('web') == before
+        daemon.write_configuration(group('web', 3))
+        assert daemon.restart_group('--reread', 'web').stdout == 'web: restarted\n'
+        assert len(daemon.wait_running('web')) == 3
+
+
+@pytest.mark.parametrize('command', ['restartgroup', 'updategroup', 'restartinfo',
+                                     'cancelrestart'])
 def test_each_command_has_help(daemon, command):
     assert command + ' <group>' in daemon.supervisorctl('help', command).stdout
     assert command in daemon.supervisorctl('help').stdout

@@ -140,6 +140,7 @@ def test_a_missing_namespace_is_named_with_the_section_to_add(capsys, answers, s
     (['--max-surge', '1'], ('web', {'max_surge': '1'})),
     (['--quiet'], ('web',)),
     (['--no-wait'], ('web', {'wait': False})),
+    (['--reread'], ('web', {'reread': True})),
     (['--max-unavailable=', '-u', '', '--qui'], ('web', {'max_unavailable': ''})),
 ])
 def test_only_the_options_that_were_given_are_sent_wherever_they_stand(capsys, arguments, sent):
