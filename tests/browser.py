@@ -4,13 +4,14 @@ It needs Debian's packages chromium and chromium-driver.
 """
 
 import base64
+import contextlib
 import json
 import shutil
 import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
 
 from tests.daemon import free_port, wait_until
 
@@ -84,6 +85,14 @@ class Browser:
         """Run the body of a function in the page, and return what it returns."""
         return self._do('execute/sync', script=script, args=list(arguments))
 
+    def in_frame(self, selector: str, script: str) -> Any:
+        """Run a script in a frame of the page."""
+        self._do('frame', id=self._do('element', using='css selector', value=selector))
+        try:
+            return self.run(script)
+        finally:
+            self._do('frame', id=None)
+
     def text(self, selector: str) -> str:
         """Return the text of an element, or an empty one where there is none."""
         return self.run('return document.querySelector(arguments[0])?.textContent || ""', selector)
@@ -103,14 +112,17 @@ class Browser:
         pressed = [{'type': kind, 'value': key} for key in keys for kind in ('keyDown', 'keyUp')]
         self._do('actions', actions=[{'type': 'key', 'id': 'keyboard', 'actions': pressed}])
 
-    def new_tab(self) -> None:
-        """Open an empty tab before the one that is there, which is then hidden."""
-        tab = self._do('window/new', type='tab')
-        self._do('window', handle=tab['handle'])
-
-    def first_tab(self) -> None:
-        """Go back to the tab that was the first."""
-        self._do('window', handle=self._ask('GET', self._session + '/window/handles')[0])
+    @contextlib.contextmanager
+    def other_tab(self) -> Iterator[None]:
+        """Have an empty tab before the one that is there, which is hidden meanwhile."""
+        first = self._ask('GET', self._session + '/window')
+        other = self._do('window/new', type='tab')['handle']
+        self._do('window', handle=other)
+        try:
+            yield
+        finally:
+            self._ask('DELETE', self._session + '/window')
+            self._do('window', handle=first)
 
     def resize(self, width: int, height: int, dark: bool = False) -> None:
         """Give the page another size, in pixels, and dark or light colours."""
