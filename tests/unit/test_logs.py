@@ -92,16 +92,17 @@ def test_a_line_that_was_begun_before_is_ended_before_another_begins(path):
     assert path.read_bytes() == b'a line that ends\nnew\nold'
 
 
-def test_when_they_part_who_has_begun_a_line_ends_it_first(path):
-    old = Process(path)
-    old.writes(b'a line')
-    new = Process(path)
+@pytest.mark.parametrize('first', ['old', 'new'])
+def test_when_they_part_who_has_begun_a_line_ends_it_first(path, first):
+    both = {'old': Process(path), 'new': Process(path)}
     logs = SharedLogs()
-    logs.join(old, new)
-    new.writes(b'new')
-    old.writes(b' of old')
+    logs.join(both['old'], both['new'])
+    begun, other = both.pop(first), both.popitem()[1]
+    begun.writes(b'x' * (LONGEST_LINE + 1))
+    other.writes(b'other')
+    begun.writes(b' ends')
     logs.part()
-    assert path.read_bytes() == b'a line of oldnew'
+    assert path.read_bytes().endswith(b'x endsother')
 
 
 def test_a_line_without_an_end_is_not_held_back_for_ever(path):

@@ -11,7 +11,7 @@ from supervisor_restarter.restart.plan import Action, Plan, Planned
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.roster import CannotRestart
 from supervisor_restarter.restart.settings import Limit, Settings
-from tests.unit.fakes import FakeProcess, FakeReadiness, World
+from tests.unit.fakes import FakeConfig, FakeProcess, FakeReadiness, World
 
 URL = 'http://127.0.0.1:8001/health'
 ONE = Settings(timeout=100.0, delay=50.0, max_surge=Limit(1))
@@ -274,10 +274,15 @@ class Logger:
 
 
 class FakeHandler:
-    fmt = '%(message)s'
+    """A handler for syslog, of a successor."""
+
+    fmt = 'a.new %(message)s'
 
     def __init__(self, name):
         self.name = name
+
+    def setFormat(self, fmt):
+        self.fmt = fmt
 
     def close(self):
         self.name += ', closed'
@@ -312,6 +317,17 @@ def test_the_log_of_a_slot_whose_successor_fails_is_as_it_was():
     restart = begin(world)
     ends(world, restart, 'a.new')
     assert (restart.finished, log('a')) == (True, ['a'])
+
+
+def test_a_successor_that_is_to_have_another_log_has_its_own_with_the_name_of_the_slot():
+    world = World('a')
+    log = with_logs(world)
+    wanted = FakeConfig(world, 'a')
+    wanted.stdout_logfile = '/another'
+    plan = Plan((Planned('a', Action.REPLACE, wanted),))
+    GroupRestart(world.supervisord, world.group, ONE, world.clock, None, plan).advance()
+    assert (log('a'), log('a.new')) == (['a'], ['new'])
+    assert world['a.new'].dispatchers[5].normallog.handlers[0].fmt == 'a %(message)s'
 
 
 def test_when_supervisord_stops_each_of_two_processes_has_the_log():
