@@ -123,6 +123,56 @@ def test_an_event_listener_is_replaced_while_it_is_busy_and_no_event_is_lost(tmp
         assert set(re.findall(r'\d+(?=\.)', heard.read_text())) == set(map(str, range(sent)))
 
 
+# Ready means ready
+
+NOTIFIES = """
+import os, socket, time
+if 'NOTIFY_SOCKET' in os.environ:
+    time.sleep(0.3)
+    if not os.path.exists('silent'):
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(
+            b'READY=1', os.environ['NOTIFY_SOCKET'])
+time.sleep(100000)
+"""
+
+
+@pytest.fixture
+def notifying(tmp_path):
+    script = tmp_path / 'notifies.py'
+    script.write_text(NOTIFIES)
+    text = programs('program', 2, '%s %s' % (sys.executable, script), startsecs=3,
+                    environment='RESTARTER_READY=notify')
+    with Daemon(text + ears(tmp_path / 'heard')) as daemon:
+        daemon.heard = tmp_path / 'heard'
+        daemon.wait_running('web')
+        yield daemon
+
+
+def test_one_that_is_ready_takes_over_though_supervisor_calls_it_starting(notifying):
+    before = notifying.pids('web')
+    with Watch(notifying, 'web') as watch:
+        assert surge(notifying) is True
+    after = notifying.pids('web')
+    assert all_new(before, after)
+    assert watch.most_alive == 3
+    # One after the other, startsecs = 3 would take more than six seconds; they overlap.
+    assert info(notifying)['elapsed'] < 5.5
+    assert {'web_0': 'STARTING', 'web_1': 'STARTING'} in watch.seen
+    wait_until(lambda: all(len(re.findall(r'RUNNING processname:%s .* pid:%d\n' % slot,
+                                          notifying.heard.read_text())) == 1
+                           for slot in after.items()), 'one RUNNING event of each slot')
+
+
+def test_one_that_is_running_and_does_not_become_ready_goes_and_the_old_one_serves(notifying):
+    before = notifying.pids('web')
+    (notifying.folder / 'silent').touch()
+    answer = surge(notifying, timeout=4)
+    assert [fault['text'] for fault in answer] == [
+        'NOT_READY: after 4 seconds: has not sent READY=1',
+        'STOPPED_EARLY: 1 failed, 2 of 2 processes left as they were']
+    wait_until(lambda: notifying.pids('web') == before, 'the old ones are left')
+
+
 # The log file of a slot
 
 COUNTER = """
