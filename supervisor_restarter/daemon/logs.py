@@ -8,7 +8,7 @@ supervisord reads from a pipe may end within one.
 """
 
 import os
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from supervisor.loggers import Handler, LogRecord
 
@@ -23,17 +23,20 @@ class SharedLogs:
         logs.join(old, new)    # whenever one of them may have been spawned again
         logs.part()            # when one of them is gone
 
-    The handlers of the process that is named first are those of the slot from then on.
+    The handlers of the process that is named first are those of the slot from then on. `channels`
+    are those whose logs are the same for both, of stdout and stderr.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: Sequence[str] = ('stdout', 'stderr')) -> None:
+        self.channels = channels
         self._files: Dict[str, _SharedFile] = {}
 
     def join(self, *processes: Any) -> None:
         """Let processes write to the same files, if they do not yet."""
         for process in processes:
             for channel, logger in _loggers(process):
-                self._files.setdefault(channel, _SharedFile()).admit(logger)
+                if channel in self.channels:
+                    self._files.setdefault(channel, _SharedFile()).admit(logger)
 
     def part(self) -> None:
         """Write what is held back, and let whoever is left go on alone."""

@@ -11,7 +11,7 @@ from supervisor_restarter.daemon.probe import Probe
 class Readiness:
     """Whether the processes of a supervisord are ready; `options` are those of supervisord.
 
-        watch = readiness.watch(process, readiness.declared(process), 0.2, changed)
+        watch = readiness.watch(process, readiness.declared(process.config), 0.2, changed)
         process.spawn()  # with `watch.environment`
         while not watch.ready:
             ...  # the main loop turns; `changed` is called, and `look()` after `due()` seconds
@@ -22,12 +22,12 @@ class Readiness:
         self.options = options
         self._sockets = Sockets(options)
 
-    def declared(self, process: Any) -> Optional[Declaration]:
-        """Return what the program of a process declares, or None.
+    def declared(self, config: Any) -> Optional[Declaration]:
+        """Return what a program declares, or None; `config` is that of a process.
 
         Raises ValueError for a value that cannot be; its message says what is allowed.
         """
-        return declaration.declared(process.config.environment)
+        return declaration.declared(config.environment)
 
     def watch(self, process: Any, declared: Declaration, delay: float,
               changed: Callable[[], None]) -> Any:

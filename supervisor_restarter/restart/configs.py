@@ -1,7 +1,7 @@
 """The configurations of a group's slots, as they change one by one."""
 
 import os
-from typing import Any
+from typing import Any, List
 
 from supervisor.datatypes import Automatic
 
@@ -79,7 +79,8 @@ class Configs:
         self.note()
 
 
-def same_logs(old: Any, new: Any) -> bool:
-    """Whether two configurations say the same of the log files."""
-    return all(getattr(old, name) == getattr(new, name) for name in [
-        '%s_%s' % (channel, option) for channel in _CHANNELS for option in _LOG_OPTIONS])
+def same_logs(old: Any, new: Any) -> List[str]:
+    """Return for which of stdout and stderr two configurations say the same of the log file."""
+    return [channel for channel in _CHANNELS
+            if all(getattr(old, name) == getattr(new, name) for name in [
+                '%s_%s' % (channel, option) for option in _LOG_OPTIONS])]

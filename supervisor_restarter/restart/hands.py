@@ -139,8 +139,7 @@ class Hands:
         config.environment = dict({'SUPERVISOR_PROCESS_NAME': slot.name},
                                   **(config.environment or {}))
         slot.beside = config.make_process(self.group)
-        if same_logs(slot.process.config, config):
-            slot.logs = SharedLogs()
+        slot.logs = SharedLogs(same_logs(slot.process.config, config))
         standing = self.spawn(slot, slot.beside)
         # One that raised is nothing that supervisord should try to start (supervisor/process.py:
         # transition, autostart).

@@ -115,7 +115,7 @@ def slots_of(group: Any, plan: Plan, readiness: Any, settings: Settings) -> Iter
     for planned in plan.having(Action.REPLACE, Action.ADD, Action.REMOVE):
         name = planned.name
         try:
-            declared = readiness and planned.runs and readiness.declared(planned)
+            declared = readiness and planned.runs and readiness.declared(planned.config)
         except ValueError as why:
             raise CannotRestart('%s: %s' % (make_namespec(group.config.name, name), why)) from None
         for taken in (name + SUCCESSOR, name + PREDECESSOR):

@@ -205,8 +205,8 @@ class FakeReadiness:
         self.watches = {}
         self.trouble = None
 
-    def declared(self, process):
-        value = self.by_name.get(process.config.name)
+    def declared(self, config):
+        value = self.by_name.get(config.name)
         if value == 'wrong':
             raise ValueError('RESTARTER_READY = %r: must be right' % value)
         return value and self.Declaration(value)

@@ -42,6 +42,17 @@ def test_both_write_to_the_file_that_the_first_one_has_open(path, name):
     assert own[0].closed and not theirs[0].closed
 
 
+def test_a_log_that_is_not_the_same_for_both_is_left_to_each(path, tmp_path):
+    old, new = Process(path), Process(tmp_path / 'other.log')
+    handlers = [old.logger.handlers, new.logger.handlers]
+    logs = SharedLogs(['stderr'])
+    logs.join(old, new)
+    logs.part()
+    assert [old.logger.handlers, new.logger.handlers] == handlers
+    new.writes(b'line\n')
+    assert (path.read_bytes(), (tmp_path / 'other.log').read_bytes()) == (b'', b'line\n')
+
+
 def test_a_program_without_a_log_has_none(path):
     silent = SimpleNamespace(dispatchers={5: SimpleNamespace(channel='stdout', normallog=None,
                                                              childlog='that of a capture')})
