@@ -1,6 +1,7 @@
 #!/bin/sh
 # The plugin beside Debian's own Supervisor and Python: installed by pip into the system, into a
-# user's folder, and into a folder on PYTHONPATH; each restarts a group, and is uninstalled.
+# user's folder, and into a folder on PYTHONPATH; each restarts a group, is installed once more as by
+# an upgrade, and is uninstalled without a trace.
 #
 #     tests/debian.sh dist/supervisor_restarter-*.whl
 #
@@ -125,6 +126,34 @@ check() {
     passed=$((passed + 1))
 }
 
+# upgraded WHERE SCRIPT OPTION...: what an upgrade leaves is a plugin that works, and no more.
+upgraded() {
+    where=$1
+    script=$2
+    shift 2
+    $pip install "$@" --no-deps --force-reinstall "$wheel"
+    left=$(find "$(location)" -name '~*')
+    [ -z "$left" ] || fail "$where: after an upgrade there is $left"
+    check "$where, upgraded" "$script"
+}
+
+# location: the folder that pip has installed the plugin into.
+location() {
+    /usr/bin/python3 -m pip show supervisor-restarter 2>/dev/null | sed -n 's/^Location: //p'
+}
+
+# uninstall WHERE: pip removes it. pip 23 leaves an empty folder, in which supervisor/plugins was;
+# that goes too.
+uninstall() {
+    site=$(location)
+    $pip uninstall -y supervisor-restarter
+    uninstalled "$1"
+    if [ -e "$site/supervisor" ]; then
+        rmdir "$site/supervisor" || fail "$1: pip has left $(find "$site/supervisor")"
+        echo "Debian: $1: pip has left the empty folder $site/supervisor; it is removed"
+    fi
+}
+
 # uninstalled WHERE: Debian's Supervisor is as it was.
 uninstalled() {
     ! /usr/bin/python3 -c 'import supervisor_restarter' 2>/dev/null || fail "$1: still there"
@@ -148,13 +177,13 @@ grep -q 'supervisor.plugins.restarter:make_rpcinterface cannot be resolved' "$fo
     fail "the factory of 1.1.0: $(cat "$folder/output")"
 echo 'Debian: the factory of 1.1.0 is refused, with a sentence'
 passed=$((passed + 1))
-$pip uninstall -y supervisor-restarter
-uninstalled 'the system'
+upgraded 'the system' /usr/local/bin/supervisorctl_restart_group
+uninstall 'the system'
 
 $pip install --user "$wheel"
 check 'a user folder' "$HOME/.local/bin/supervisorctl_restart_group"
-$pip uninstall -y supervisor-restarter
-uninstalled 'a user folder'
+upgraded 'a user folder' "$HOME/.local/bin/supervisorctl_restart_group" --user
+uninstall 'a user folder'
 
 $pip install --no-deps --target "$folder/plugins" "$wheel"
 export PYTHONPATH="$folder/plugins"

@@ -72,6 +72,15 @@ def test_the_factory_of_supervisord_in_the_section_of_the_commands_is_one_senten
         daemon.stop()
 
 
+def test_a_reload_says_that_it_restarted_also_when_a_wrong_value_then_keeps_supervisord_down():
+    with Daemon(group('web', 1)) as daemon:
+        configuration = daemon.configuration.read_text()
+        daemon.configuration.write_text(configuration.replace(PLUGIN, PLUGIN + 'timeout = 0\n'))
+        assert daemon.supervisorctl('reload').stdout == 'Restarted supervisord\n'
+        daemon.wait_ended()
+        assert "CRIT restarter: timeout = '0': must be" in daemon.log()
+
+
 def test_an_unknown_option_is_a_warning_and_the_known_ones_hold():
     with Daemon(group('web', 2), {'dealy': '1', 'stagger_factor': '2'}) as daemon:
         daemon.wait_running('web')

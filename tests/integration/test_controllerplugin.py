@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
+from tests.rolling_example import EXAMPLE
 
 COMMANDS = """
 [ctlplugin:restarter]
@@ -102,7 +103,7 @@ def test_groups_are_restarted_side_by_side():
 
 
 def test_restartinfo_and_cancelrestart_of_a_running_restart():
-    with Daemon(group('web', 3, startsecs=1), extra=COMMANDS) as daemon:
+    with Daemon(group('web', 8, startsecs=1), extra=COMMANDS) as daemon:
         before = daemon.wait_running('web')
         done = daemon.supervisorctl('restartgroup', '--no-wait', '--max-unavailable', '1', 'web')
         assert done.stdout == 'web: restart begun\n'
@@ -176,6 +177,14 @@ def test_a_group_that_had_no_process_can_be_updated_and_a_broken_file_is_one_lin
 def test_each_command_has_help(daemon, command):
     assert command + ' <group>' in daemon.supervisorctl('help', command).stdout
     assert command in daemon.supervisorctl('help').stdout
+
+
+def test_the_rolling_example_has_the_commands():
+    # No supervisord runs there; help needs none.
+    done = subprocess.run(
+        [str(SCRIPTS / 'supervisorctl'), '-c', str(EXAMPLE / 'supervisord.conf'), 'help'],
+        stdout=subprocess.PIPE, universal_newlines=True, timeout=60)
+    assert {'restartgroup', 'restartinfo', 'cancelrestart'} < set(done.stdout.split())
 
 
 def test_options_do_not_leak_from_one_command_of_the_shell_to_the_next(daemon):

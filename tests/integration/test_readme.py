@@ -45,6 +45,13 @@ def daemon():
         yield running
 
 
+def test_the_example_over_http_has_the_address_and_the_login_of_its_section():
+    section, = blocks('ini', '[inet_http_server]')
+    values = dict(re.findall(r'^(\w+) = (.*)$', section, re.MULTILINE))
+    text, = blocks('python', 'http://user')
+    assert "'http://%(username)s:%(password)s@%(port)s/RPC2'" % values in text
+
+
 def test_there_are_examples_of_each_kind():
     assert {name for name, _ in BLOCKS} == {'ini', 'python', 'console'}
 

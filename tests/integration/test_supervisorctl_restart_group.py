@@ -100,7 +100,7 @@ def test_ctrl_c_says_that_the_restart_goes_on_and_it_does():
 
 
 def test_what_ctrl_c_says_cancels_the_restart_without_commands_for_supervisorctl(folder):
-    with Daemon(group('web', 4, startsecs=1)) as daemon:
+    with Daemon(group('web', 8, startsecs=1)) as daemon:
         daemon.wait_running('web')
         running = subprocess.Popen([SCRIPT, '-s', daemon.url, '--max-unavailable', '1', 'web'],
                                    stderr=subprocess.PIPE, universal_newlines=True)
