@@ -8,6 +8,7 @@ import pytest
 
 from tests.daemon import MANNERS, Daemon, group, wait_until
 from tests.faults.tools import Call, all_new, info, wait_phase
+from tests.rolling_example import RollingExample
 from tests.unit.test_reading import BROKEN
 
 NOTHING_TO_DO = 'No config updates to processes'
@@ -425,6 +426,28 @@ def test_removed_and_added_again_a_group_is_what_the_last_update_has_read():
         after = daemon.wait_running('web')
         assert len(after) == 2
         assert all(b'77777' in seen(pid, 'cmdline') for pid in after.values())
+        assert_is_what_the_file_says(daemon)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('old, new, options, untouched', [
+    ('numprocs = 6', 'numprocs = 3', {'max_unavailable': 1}, 3),
+    ('numprocs = 6', 'numprocs = 3', {'max_surge': 1}, 3),
+    ('--no-access-log ', '--no-access-log --no-date-header ', {'max_surge': 2}, 0),
+])
+def test_under_load_no_request_fails(old, new, options, untouched):
+    with RollingExample(numprocs=6) as daemon:
+        daemon.wait_serving()
+        before = daemon.wait_running('web')
+        text = daemon.configuration.read_text()
+        daemon.configuration.write_text(text.replace(old, new))
+        with daemon.load(clients=3) as load:
+            assert update(daemon, dict(options, timeout=30)) is True
+        assert load.counts().failed == 0 and load.counts().requests > 0
+        after = daemon.wait_running('web')
+        assert sum(after[name] == before[name] for name in after) == untouched
+        assert untouched or all(b'--no-date-header' in seen(pid, 'cmdline')
+                                for pid in after.values())
         assert_is_what_the_file_says(daemon)
 
 
