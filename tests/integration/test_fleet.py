@@ -60,6 +60,16 @@ def test_a_broken_release_touches_nothing_on_the_hosts_after_the_first_batch(fle
         assert set(fleet.hosts[name].states(GROUP).values()) == {'RUNNING'}
 
 
+def test_new_before_old_a_broken_release_touches_nothing_on_any_host(fleet):
+    fleet.release(BROKEN)
+    before = fleet.pids()
+    surge = ['-e', 'supervisor_group=' + GROUP, '-e', 'max_surge=25%', '-e', 'max_unavailable=0']
+    outcome = fleet.playbook(*surge)
+    assert outcome.hosts('failed') == ['host1'], outcome.output
+    assert 'STOPPED_EARLY' in outcome.output
+    assert touched(before, fleet.pids()) == 0
+
+
 def test_a_host_whose_supervisord_is_down_stops_the_deployment(fleet):
     host = fleet.hosts['host2']
     host.process.terminate()
