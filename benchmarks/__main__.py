@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
-from benchmarks import costs, engine, floor, latency, timeline
+from benchmarks import costs, engine, floor, latency, surge, timeline
 from benchmarks.contenders import LIMIT, Contender, NotRestarted, Supervised
 from benchmarks.others import Circus, Pm2, find_pm2
 from benchmarks.results import RESULTS, Sample, allowed, machine, read, spread, summary, write
 
 SIZES = (1, 10, 100, 1000)
-PARTS = ('restarts', 'floor', 'engine', 'latency', 'costs', 'timeline')
+PARTS = ('restarts', 'floor', 'surge', 'engine', 'latency', 'costs', 'timeline')
 
 
 class Plan(NamedTuple):
@@ -35,6 +35,7 @@ def main() -> int:
     write(options.results, 'machine', machine(pm2))
     steps: Dict[str, Callable[[], None]] = {
         'floor': lambda: floor.report(floor.measure(quick), options.results),
+        'surge': lambda: surge.report(surge.measure(quick), options.results, 'surge'),
         'engine': lambda: engine.report(engine.SIZES[:2] if quick else engine.SIZES,
                                         options.results),
         'latency': lambda: latency.report(100 if quick else 1000, options.results),

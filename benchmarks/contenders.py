@@ -109,6 +109,7 @@ class Supervised:
             'floor': self._floor,
             'plugin': lambda: self._by_rpc('restarter', {}),
             'plugin, rolling': lambda: self._by_rpc('restarter', {'max_unavailable': ROLLING}),
+            'plugin, surge': lambda: self._by_rpc('restarter', {'max_surge': ROLLING}),
             'plugin, command': lambda: self._by_command(script, GROUP),
             'plugin, command, rolling': lambda: self._by_command(
                 script, '--max-unavailable', ROLLING, GROUP),

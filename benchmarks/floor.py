@@ -52,8 +52,8 @@ def measure(quick: bool = False) -> List[Line]:
     return lines
 
 
-def report(lines: List[Line], folder: Path) -> bool:
-    """Print the table and write floor.csv; return whether all is met."""
+def report(lines: List[Line], folder: Path, kind: str = 'floor') -> bool:
+    """Print the table and write KIND.csv; return whether all is met."""
     rows: List[Dict[str, Any]] = []
     print('  %-70s %9s %9s' % ('what', 'allowed', 'seen'))
     for line in lines:
@@ -64,7 +64,7 @@ def report(lines: List[Line], folder: Path) -> bool:
                                               verdict.replace('missed', 'MISSED')))
         rows.append({'what': line.what, 'unit': line.unit, 'allowed': most,
                      'seen': '%.4g' % line.seen, 'verdict': verdict})
-    write(folder, 'floor', rows)
+    write(folder, kind, rows)
     return all(row['verdict'] != 'missed' for row in rows)
 
 

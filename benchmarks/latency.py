@@ -8,7 +8,8 @@ from typing import Any, Dict, List
 from benchmarks.contenders import Contender, NotRestarted, Supervised
 from benchmarks.results import percentile, spread, write
 
-CONTENDERS = ('plugin', 'plugin, rolling', 'algorithm of 2013', 'supervisorctl restart')
+CONTENDERS = ('plugin', 'plugin, rolling', 'plugin, surge', 'algorithm of 2013',
+              'supervisorctl restart')
 IDLE = 'no restart'
 PAUSE = 0.01  # seconds between two calls
 MOST = 0.150

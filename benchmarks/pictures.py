@@ -22,6 +22,7 @@ STYLES = {
     'plugin': Style('this plugin, XML-RPC', OURS),
     'plugin, command': Style('this plugin, command', OURS, '--'),
     'plugin, rolling': Style('this plugin, rolling 25 %', '#58b88f'),
+    'plugin, surge': Style('this plugin, surge 25 %', '#58b88f', '--'),
     'supervisorctl restart': Style('supervisorctl restart', OTHER),
     'algorithm of 2013': Style('algorithm of 2013', '#e39b5a'),
     'wildcards mrestart': Style('supervisor-wildcards', '#6a4c93'),
