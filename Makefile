@@ -8,6 +8,7 @@
 # make dist        sdist and wheel, in dist/
 # make benchmark   the comparison with what else there is, and its pictures, in build/benchmarks;
 #                  RESULTS=benchmarks/results PICTURES=docs to replace those that are shown
+#                  BENCHMARK='--parts floor surge' for some of it
 # make benchmark-python    only its environment: prints the Python that has all contenders
 # make chaos       random faults against a real supervisord; SECONDS=60 SEED=any
 #                  (give SECONDS after `make`: as a variable before it, bash counts with it)
@@ -22,6 +23,7 @@ TESTS = tests
 # The tests wait much more than they calculate.
 JOBS = 4
 TOX =
+BENCHMARK =
 RESULTS = build/benchmarks
 PICTURES = $(RESULTS)
 
@@ -59,7 +61,7 @@ dist: $(VENV)/test
 	$(BIN)/twine check --strict dist/*
 
 benchmark: $(VENV)-benchmark/ready
-	$(VENV)-benchmark/bin/python -m benchmarks --results $(RESULTS)
+	$(VENV)-benchmark/bin/python -m benchmarks --results $(RESULTS) $(BENCHMARK)
 	$(VENV)-benchmark/bin/python -m benchmarks.pictures --results $(RESULTS) --folder $(PICTURES)
 
 benchmark-python: $(VENV)-benchmark/ready

@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
-from benchmarks import costs, engine, floor, latency, surge, timeline
+from benchmarks import costs, engine, floor, latency, requests_under_restart, surge, timeline
 from benchmarks.contenders import LIMIT, Contender, NotRestarted, Supervised
 from benchmarks.others import Circus, Pm2, find_pm2
 from benchmarks.results import RESULTS, Sample, allowed, machine, read, spread, summary, write
 
 SIZES = (1, 10, 100, 1000)
-PARTS = ('restarts', 'floor', 'surge', 'engine', 'latency', 'costs', 'timeline')
+PARTS = ('restarts', 'floor', 'surge', 'requests', 'engine', 'latency', 'costs', 'timeline')
 
 
 class Plan(NamedTuple):
@@ -25,17 +25,25 @@ class Plan(NamedTuple):
     share: float
     wanted: Tuple[str, ...]  # contenders whose name begins like one of these; none: all
 
+    def has(self, row: Dict[str, Any]) -> bool:
+        """Whether a row of restarts.csv, or of left-out.csv, is one that is to be measured."""
+        named = not self.wanted or row['contender'].startswith(self.wanted)
+        # What is left out as a whole has no size.
+        return named and int(row['processes']) in (0, *self.sizes)
+
 
 def main() -> int:
     """Run the benchmark, and return its exit status."""
     options = _options()
     quick = options.quick
     began = time.monotonic()
-    pm2 = find_pm2() if 'restarts' in options.parts else None
+    pm2 = find_pm2(install=bool({'restarts', 'requests'} & set(options.parts)))
     write(options.results, 'machine', machine(pm2))
     steps: Dict[str, Callable[[], None]] = {
         'floor': lambda: floor.report(floor.measure(quick), options.results),
         'surge': lambda: surge.report(surge.measure(quick), options.results, 'surge'),
+        'requests': lambda: requests_under_restart.report(
+            requests_under_restart.SIZES, 1 if quick else 5, 6, options.results),
         'engine': lambda: engine.report(engine.SIZES[:2] if quick else engine.SIZES,
                                         options.results),
         'latency': lambda: latency.report(100 if quick else 1000, options.results),
@@ -52,10 +60,16 @@ def main() -> int:
 
 
 def restarts(plan: Plan, pm2: Any, folder: Path) -> None:
-    """Measure the contenders in turn, and write restarts.csv and left-out.csv."""
-    rows: List[Dict[str, Any]] = []
-    left_out: List[Dict[str, Any]] = []
-    last: Dict[Tuple[str, int], Tuple[int, float]] = {}
+    """Measure the contenders in turn, and write restarts.csv and left-out.csv.
+
+    What these have of other sizes and contenders stays.
+    """
+    rows: List[Dict[str, Any]] = [row for row in read(folder, 'restarts') if not plan.has(row)]
+    left_out: List[Dict[str, Any]] = [row for row in read(folder, 'left-out') if not plan.has(row)]
+    last: Dict[Tuple[str, int], Tuple[int, float]] = {
+        (row['contender'], int(row['startsecs'])):
+            (int(row['processes']), float(row['seconds_median']))
+        for row in sorted(rows, key=_size) if _size(row) < min(plan.sizes)}
     if pm2 is None:
         _leave_out(left_out, 'pm2', 0, 0, 'needs Node.js and npm, and a registry for npm')
     for size in plan.sizes:
@@ -72,7 +86,7 @@ def restarts(plan: Plan, pm2: Any, folder: Path) -> None:
                     rows.append(summary(name, size, startsecs, samples))
                     last[name, startsecs] = size, spread([s.seconds for s in samples]).median
                     _print_row(rows[-1])
-                write(folder, 'restarts', rows)
+                write(folder, 'restarts', sorted(rows, key=_size))
                 write(folder, 'left-out', left_out)
     _print_targets(read(folder, 'restarts'))
 
@@ -146,6 +160,10 @@ def _leave_out(left_out: List, name: str, size: int, startsecs: int, why: str) -
     left_out.append({'contender': name, 'processes': size, 'startsecs': startsecs, 'why': why})
     where = ' with %d processes, startsecs=%d' % (size, startsecs) if size else ''
     print('  %s is left out%s: %s' % (name, where, why), flush=True)
+
+
+def _size(row: Dict[str, Any]) -> int:
+    return int(row['processes'])
 
 
 def _print_row(row: Dict[str, Any]) -> None:

@@ -144,13 +144,15 @@ class Pm2(Other):
         return [command('restart'), command('reload')]
 
 
-def find_pm2() -> Optional[Path]:
-    """Return the pm2 program, installed with npm under build/ where need be.
+def find_pm2(install: bool = True) -> Optional[Path]:
+    """Return the pm2 program, installed with npm under build/ where need be and `install` is true.
 
     None without Node.js, npm or a registry to install from.
     """
     program = PM2_FOLDER / 'node_modules' / '.bin' / 'pm2'
     if shutil.which('node') is None or shutil.which('npm') is None:
+        return None
+    if not program.exists() and not install:
         return None
     if not program.exists():
         PM2_FOLDER.mkdir(parents=True, exist_ok=True)

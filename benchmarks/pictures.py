@@ -182,7 +182,7 @@ def main() -> int:
     matplotlib.use('agg')
     matplotlib.rcParams['svg.hashsalt'] = 'supervisor-restarter'
     restarts, states = read(options.results, 'restarts'), read(options.results, 'timeline')
-    if not (restarts or states):
+    if not list(options.results.glob('*.csv')):
         print('no results in %s: run `python -m benchmarks` first' % options.results,
               file=sys.stderr)
         return 1

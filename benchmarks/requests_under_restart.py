@@ -9,7 +9,7 @@ import contextlib
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple, Type
+from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple, Type
 
 from benchmarks.others import find_pm2
 from benchmarks.results import RESULTS, spread, write
@@ -31,23 +31,28 @@ class Restart(NamedTuple):
 
 
 def main() -> int:
-    """Measure, print both tables, write them, and return the exit status."""
+    """Measure, and return the exit status."""
     options = _options()
+    report(options.sizes, options.restarts, options.clients, options.results)
+    return 0
+
+
+def report(sizes: Sequence[int], restarts: int, clients: int, folder: Path) -> None:
+    """Measure, print both tables, and write requests.csv and broken-release.csv."""
     rows: List[Dict[str, Any]] = []
-    for size in options.sizes:
-        rows += under_load(size, options.restarts, options.clients)
-        write(options.results, 'requests', rows)
+    for size in sizes:
+        rows += under_load(size, restarts, clients)
+        write(folder, 'requests', rows)
     _print(rows)
     print('\nA release that does not start:\n')
     rows = []
-    for size in options.sizes:
+    for size in sizes:
         for make, name in _ways(size):
             print('%d processes, a broken release, %s' % (size, name), file=sys.stderr)
             rows.append({'processes': size, 'command': name,
                          'old ones that still serve': broken_release(make(), name)})
-            write(options.results, 'broken-release', rows)
+            write(folder, 'broken-release', rows)
     _print(rows)
-    return 0
 
 
 def under_load(size: int, restarts: int, clients: int) -> List[Dict[str, Any]]:

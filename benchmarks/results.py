@@ -68,12 +68,14 @@ def allowed(floor: float) -> float:
 
 
 def write(folder: Path, kind: str, rows: Iterable[Dict[str, Any]]) -> Optional[Path]:
-    """Write the rows to KIND.csv in the folder; nothing when there are none."""
+    """Write the rows to KIND.csv in the folder; there is no such file when there are none."""
     rows = list(rows)
+    path = folder / ('%s.csv' % kind)
     if not rows:
+        if path.exists():
+            path.unlink()
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ('%s.csv' % kind)
     with open(str(path), 'w', newline='') as stream:
         writer = csv.DictWriter(stream, list(rows[0]), lineterminator='\n')
         writer.writeheader()

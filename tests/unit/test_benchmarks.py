@@ -51,6 +51,28 @@ def test_no_rows_make_no_file(tmp_path):
     assert read(tmp_path, 'restarts') == []
 
 
+def test_no_rows_leave_none_of_an_earlier_run(tmp_path):
+    write(tmp_path, 'left-out', [{'contender': 'pm2'}])
+    write(tmp_path, 'left-out', [])
+    assert read(tmp_path, 'left-out') == []
+
+
+@pytest.mark.parametrize('contender, size, measured', [
+    ('plugin', 100, True), ('plugin, rolling', 100, True), ('plugin', 10, False),
+    ('circus restart', 100, False)])
+def test_what_is_not_measured_stays(contender, size, measured):
+    plan = PLAN._replace(sizes=(100, 1000), wanted=('plugin',))
+    assert plan.has({'contender': contender, 'processes': str(size)}) == measured
+
+
+def test_a_run_of_some_sizes_keeps_the_results_of_others(tmp_path):
+    kept = summary('plugin', 10, 0, [Sample(1.0, 0.1)])
+    write(tmp_path, 'restarts', [summary('nobody', 1, 0, [Sample(9.0, 0.1)]), kept])
+    comparison.restarts(PLAN._replace(sizes=(1,), wanted=('nobody',)), None, tmp_path)
+    row, = read(tmp_path, 'restarts')
+    assert (row['contender'], row['processes']) == ('plugin', '10')
+
+
 def test_a_curve_has_one_contender_and_one_startsecs_by_size():
     rows = [{'contender': name, 'processes': size, 'startsecs': startsecs, 'seconds_median': value}
             for name, size, startsecs, value in [
