@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Dict, List, Tuple
 
+from supervisor.options import ProcessConfig
 from supervisor.states import ProcessStates, SupervisorStates
 
 from benchmarks.results import write
@@ -16,6 +17,11 @@ from supervisor_restarter.restart.settings import Limit, Settings
 SIZES = (100, 1000, 10000, 100000)
 LASTS = 1.0  # simulated seconds over which the processes end, where not together
 ORDERS = ('together', 'ascending', 'descending', 'shuffled')
+PACINGS = {
+    'all at once': {},
+    'rolling': {'max_unavailable': Limit(25, True)},
+    'surge': {'max_surge': Limit(25, True)},
+}
 
 
 class Clock:
@@ -30,6 +36,25 @@ class Clock:
     time = monotonic
 
 
+class Config:
+    """As much of Supervisor's `ProcessConfig` as a restart uses; it makes processes like one."""
+
+    priority, startsecs, stopwaitsecs, exitcodes = 999, 1, 10, [0]
+
+    def __init__(self, process: 'Process'):
+        self.name = '%06d' % process.number
+        self.process = process
+        for name in ProcessConfig.req_param_names + ProcessConfig.optional_param_names:
+            self.__dict__.setdefault(name, getattr(type(self), name, None))
+
+    def make_process(self, group: Any) -> 'Process':
+        """Return a process that is down."""
+        old = self.process
+        made = Process(old.number, old.simulation, old.ends_after)
+        made.config, made.state, made.pid = self, ProcessStates.STOPPED, 0
+        return made
+
+
 class Process:
     """As much of Supervisor's `Subprocess` as a restart uses; it counts how often it is looked at.
 
@@ -37,8 +62,9 @@ class Process:
     """
 
     def __init__(self, number: int, simulation: 'Simulation', ends_after: float):
-        self.config = SimpleNamespace(name='%06d' % number, priority=999, startsecs=1,
-                                      stopwaitsecs=10, exitcodes=[0])
+        self.number = number
+        self.config = Config(self)
+        self.dispatchers: Dict[int, Any] = {}
         self.simulation = simulation
         self.ends_after = ends_after
         self.state = ProcessStates.RUNNING
@@ -47,6 +73,7 @@ class Process:
         self.administrative_stop = False
         self.spawnerr = self.exitstatus = None
         self.looks = 0
+        simulation.every.append(self)
 
     def get_state(self) -> int:
         self.looks += 1
@@ -61,7 +88,7 @@ class Process:
     def spawn(self) -> None:
         self.administrative_stop = False
         self.state = ProcessStates.STARTING
-        self.pid += 10 ** 6
+        self.pid += self.number + 1 + 10 ** 6
         self.laststart = self.simulation.clock.now
 
     def transition(self) -> None:
@@ -76,6 +103,7 @@ class Simulation:
 
     def __init__(self, size: int, order: str, settings: Settings):
         self.clock = Clock()
+        self.every: List[Process] = []
         self._ends: List[Tuple[float, int, Process]] = []
         places = list(range(size))
         if order == 'descending':
@@ -123,17 +151,17 @@ class Simulation:
         return passes
 
 
-def measure(size: int, order: str, rolling: bool) -> Dict[str, Any]:
-    """Return the row of engine.csv for one simulated restart."""
-    settings = Settings(timeout=10.0 ** 6, max_unavailable=Limit(25, True) if rolling else Limit(0))
+def measure(size: int, order: str, pacing: str) -> Dict[str, Any]:
+    """Return the row of engine.csv for one simulated restart; `pacing` is one of `PACINGS`."""
+    settings = Settings(timeout=10.0 ** 6, **PACINGS[pacing])
     simulation = Simulation(size, order, settings)
-    for process in simulation.processes.values():
+    for process in simulation.every:
         process.looks = 0
     began = time.perf_counter()
     passes = simulation.run()
     seconds = time.perf_counter() - began
-    looks = sum(process.looks for process in simulation.processes.values())
-    return {'pacing': 'rolling' if rolling else 'all at once', 'order': order, 'processes': size,
+    looks = sum(process.looks for process in simulation.every)
+    return {'pacing': pacing, 'order': order, 'processes': size,
             'passes': passes, 'seconds': '%.6f' % seconds,
             'microseconds_per_process': '%.2f' % (1e6 * seconds / size),
             'milliseconds_per_pass': '%.4f' % (1e3 * seconds / passes),
@@ -146,10 +174,10 @@ def report(sizes: Tuple[int, ...], folder: Path) -> None:
     A look is a question for the state of a process.
     """
     rows = []
-    for rolling in (False, True):
+    for pacing in PACINGS:
         for order in ORDERS:
             for size in sizes:
-                row = measure(size, order, rolling)
+                row = measure(size, order, pacing)
                 rows.append(row)
                 print('  %-11s %-10s N=%-6d %6d passes %8s ms each, %7s us and %7s looks '
                       'for each process' % (

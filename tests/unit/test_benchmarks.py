@@ -107,10 +107,10 @@ def test_a_process_that_is_there_for_a_while_has_a_stretch_of_that_length():
         ('a', 'RUNNING', '0.000', '3.000'), ('a.new', 'STARTING', '1.000', '2.000')]
 
 
-@pytest.mark.parametrize('rolling', [False, True])
+@pytest.mark.parametrize('pacing', engine.PACINGS)
 @pytest.mark.parametrize('order', engine.ORDERS)
-def test_a_restart_looks_at_a_process_as_often_in_a_large_group_as_in_a_small_one(order, rolling):
-    small, large = (float(engine.measure(size, order, rolling)['looks_per_process'])
+def test_a_restart_looks_at_a_process_as_often_in_a_large_group_as_in_a_small_one(order, pacing):
+    small, large = (float(engine.measure(size, order, pacing)['looks_per_process'])
                     for size in (100, 1000))
     assert large < 1.2 * small
 
