@@ -1,12 +1,16 @@
 """Groups of processes that declare their readiness, for tests and benchmarks."""
 
 import contextlib
+import http.client
 import socket
 import sys
+import threading
+import time
 from pathlib import Path
-from typing import List, Tuple
+from typing import Dict, List, Tuple
 
 from tests.daemon import Daemon
+from tests.load import fetch
 
 SLOW_STARTER = '%s %s' % (sys.executable, Path(__file__).parent / 'slow_starter.py')
 
@@ -85,3 +89,58 @@ def uvicorns(numprocs: int, startsecs: float) -> Tuple[Daemon, List[int]]:
                               numprocs_start=ports[0]), {'timeout': 30})
     (daemon.folder / 'app.py').write_text(APP)
     return daemon, ports
+
+
+def serves(port: int, timeout: float = 2.0) -> bool:
+    """Whether a GET to a port of the loopback interface is answered with 200."""
+    try:
+        return fetch(('127.0.0.1', port), timeout).status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def ready_at(daemon: Daemon) -> Dict[int, float]:
+    """Return when each slow_starter.py became ready, in seconds since the epoch, by process id."""
+    notes = daemon.folder / 'ready'
+    lines = notes.read_text().split() if notes.exists() else []
+    return dict(zip(map(int, lines[1::2]), map(float, lines[::2])))
+
+
+class Watched:
+    """Ports that are asked all the time, each by a thread of its own.
+
+    `outages` has, for each port that was without an answer, the first and the last monotonic time
+    at which that was so; `requests` is how often they were asked.
+    """
+
+    def __init__(self, ports: List[int]):
+        self.outages: List[Tuple[float, float]] = []
+        self.requests = 0
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(port,)) for port in ports]
+
+    @property
+    def most_at_once(self) -> int:
+        """How many were without an answer at the same time, at most."""
+        return max((sum(begin <= moment <= end for begin, end in self.outages)
+                    for moment, _ in self.outages), default=0)
+
+    def _ask(self, port: int) -> None:
+        failed = []
+        while not self._done.wait(0.005):
+            began = time.monotonic()
+            self.requests += 1
+            if not serves(port):
+                failed.append(began)
+        if failed:
+            self.outages.append((failed[0], failed[-1]))
+
+    def __enter__(self) -> 'Watched':
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join()

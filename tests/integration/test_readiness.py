@@ -7,7 +7,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -15,8 +14,7 @@ import pytest
 
 from supervisor_restarter.daemon.declaration import ALLOWED
 from tests.daemon import MANNERS, Daemon, free_port, group, wait_until
-from tests.load import fetch
-from tests.readiness import declaring, slow_starters, uvicorns
+from tests.readiness import Watched, declaring, ready_at, serves, slow_starters, uvicorns
 from tests.reports import killed_at
 
 ONE = {'max_unavailable': 1, 'timeout': 30}
@@ -27,20 +25,6 @@ def restart(daemon, options=ONE):
     begin = time.monotonic()
     with daemon.connection() as rpc:
         return rpc.restarter.restartProcessGroup('web', options), time.monotonic() - begin
-
-
-def ready_at(daemon):
-    """When each process became ready, by its process id."""
-    notes = daemon.folder / 'ready'
-    lines = notes.read_text().split() if notes.exists() else []
-    return dict(zip(map(int, lines[1::2]), map(float, lines[::2])))
-
-
-def serves(port):
-    try:
-        return fetch(('127.0.0.1', port), timeout=2).status == 200
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize('options', [{'timeout': 30}, ONE], ids=['all at once', 'rolling'])
@@ -128,32 +112,10 @@ def test_a_slow_release_rolling_never_leaves_fewer_than_three_of_four_that_serve
     with Daemon(programs) as daemon:
         daemon.wait_running('web')
         wait_until(lambda: all(map(serves, ports)), 'all serve')
-        outages, done = [], threading.Event()
-        watchers = [threading.Thread(target=watch, args=(port, outages, done)) for port in ports]
-        for watcher in watchers:
-            watcher.start()
-        try:
+        with Watched(ports) as watched:
             assert restart(daemon)[0] is True
-        finally:
-            done.set()
-            for watcher in watchers:
-                watcher.join()
-        assert len(outages) == 4
-        outages.sort()
-        for (_, end), (begin, _) in zip(outages, outages[1:]):
-            assert end <= begin
-
-
-def watch(port, outages, done):
-    """Ask all the time; add the first and the last time at which there was no answer."""
-    failed = []
-    while not done.is_set():
-        began = time.monotonic()
-        if not serves(port):
-            failed.append(began)
-        time.sleep(0.005)
-    if failed:
-        outages.append((failed[0], failed[-1]))
+        assert len(watched.outages) == 4
+        assert watched.most_at_once == 1
 
 
 # Programs as they are
@@ -170,16 +132,9 @@ def test_gunicorn_says_that_its_arbiter_is_ready_and_http_waits_until_it_serves(
         '    start_response("200 OK", [])\n    return [b"up"]\n')
     with daemon:
         daemon.wait_running('web')
-        wait_until(lambda: answers_soon(port), 'it serves')
+        wait_until(lambda: serves(port, 0.5), 'it serves')
         assert restart(daemon, {})[0] is True
-        assert answers_soon(port) == waits
-
-
-def answers_soon(port):
-    try:
-        return fetch(('127.0.0.1', port), timeout=0.5).status == 200
-    except OSError:
-        return False
+        assert serves(port, 0.5) == waits
 
 
 def test_uvicorn_notifies_with_three_lines_in_the_lifespan():
