@@ -102,7 +102,7 @@ class Attempt(asynchat.async_chat):
             self.create_socket(self._declaration.family, socket.SOCK_STREAM)
             check_spare(self.socket.fileno())
             self.connect(self._declaration.address)
-            if self._declaration.request and not self._over:
+            if self._declaration.request:
                 self.push(self._declaration.request)
         except OSError as why:
             self._fail(why.errno)
@@ -112,7 +112,6 @@ class Attempt(asynchat.async_chat):
         if self._over:
             return
         self._over = True
-        self.ac_in_buffer = b''
         if self.socket is not None:
             forget(self._options, self.socket.fileno())
             self.close()
@@ -152,11 +151,9 @@ class Attempt(asynchat.async_chat):
             self.end('closed the connection without an answer')
 
     def handle_error(self) -> None:
-        # asyncore reads and writes on after it has told that it is connected or closed
-        # (asyncore_25.py: handle_read_event).
-        if not self._over:
-            why = sys.exc_info()[1]
-            self._fail(getattr(why, 'errno', None) or errno.EIO)
+        # Also of no account: asyncore reads and writes on after it has told that there is a
+        # connection, or none any more (asyncore_25.py: handle_read_event).
+        self._fail(getattr(sys.exc_info()[1], 'errno', None) or errno.EIO)
 
     def readable(self) -> bool:
         return True

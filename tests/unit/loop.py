@@ -35,10 +35,12 @@ def turn_the_loop(options, seconds=5.0):
             dispatcher = combined[descriptor]
             try:
                 getattr(dispatcher, handle)()
-                if not getattr(dispatcher, wants)():
-                    unregister(descriptor)
             except Exception:
                 dispatcher.handle_error()
+                continue
+            # It must not be unregistered a second time, which supervisord would take for an error.
+            if not getattr(dispatcher, wants)():
+                unregister(descriptor)
     return readable, writable
 
 

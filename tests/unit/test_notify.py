@@ -6,6 +6,7 @@ import socket
 import stat
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -91,6 +92,17 @@ def test_senders_do_not_wait_however_much_they_send(options, sockets):
     for _ in range(20):
         send(watch, *[b'STATUS=%d' % number for number in range(8)])
         turn_the_loop(options)
+    watch.close()
+
+
+def test_one_that_never_stops_sending_does_not_hold_the_main_loop(options, sockets, monkeypatch):
+    watch = Heard(options, sockets)
+    messages = iter([b'STATUS=again'] * 10000)
+    endless = SimpleNamespace(fileno=watch._socket.fileno, recv=lambda size: next(messages))
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, '_socket', endless)
+        watch.handle_read_event()
+    assert len(list(messages)) > 9000
     watch.close()
 
 
