@@ -112,10 +112,10 @@ def _back_to_back(times: int, daemonize: bool) -> List[Line]:
         daemon.wait_running('web')
         with daemon.connection() as rpc:
             for _ in range(20):  # until memory is what a supervisord that is in use has
-                _restart(rpc)
+                restart(rpc)
             wait_until(lambda: _wakeups(daemon) == 0, 'nothing of a restart is left')
             descriptors, memory = len(daemon.descriptors()), daemon.memory()
-            took = [_restart(rpc) for _ in range(times)]
+            took = [restart(rpc) for _ in range(times)]
             descriptors = len(daemon.descriptors()) - descriptors
             memory = daemon.memory() - memory
         median = statistics.median(took)
@@ -129,9 +129,10 @@ def _back_to_back(times: int, daemonize: bool) -> List[Line]:
     return lines
 
 
-def _restart(rpc: Any) -> float:
+def restart(rpc: Any, **options: Any) -> float:
+    """Restart the group, and return the seconds that the call took."""
     began = time.monotonic()
-    answer = rpc.restarter.restartProcessGroup('web')
+    answer = rpc.restarter.restartProcessGroup('web', options)
     seconds = time.monotonic() - began
     if answer is not True:
         raise AssertionError('a restart ended with %r' % answer)
@@ -160,7 +161,7 @@ def _reload_and_end(daemon: Daemon) -> int:
     wait_until(reloaded, 'supervisord has reloaded')
     pids = daemon.wait_running('web')
     with daemon.connection() as rpc:
-        _restart(rpc)
+        restart(rpc)
     new = daemon.wait_running('web')
     if set(pids.values()) & set(new.values()):
         raise AssertionError('the restart after SIGHUP left old processes')

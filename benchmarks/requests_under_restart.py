@@ -1,6 +1,6 @@
 """Restart a web application under load: `python -m benchmarks.requests_under_restart --help`.
 
-Every server serves the application of benchmarks/web/ to the same clients, with one process and
+Every server serves the application of examples/rolling to the same clients, with one process and
 with four. They restart in turn.
 """
 

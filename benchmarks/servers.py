@@ -13,7 +13,7 @@ from benchmarks.others import SCRIPTS, Other, Pm2
 from tests.daemon import PLUGIN, Daemon, wait_until
 from tests.load import Load
 
-WEB = Path(__file__).parent / 'web'
+HERE = Path(__file__).parent
 
 SERIALRESTART = """
 [ctlplugin:serialrestart]
@@ -34,14 +34,14 @@ redirect_stderr = true
 
 
 class Server(Other):
-    """Processes that serve `application` from a copy of it; a context manager."""
+    """Processes that serve a copy of `application`; a context manager."""
 
-    application = 'app.py'
+    application = HERE.parent / 'examples' / 'rolling' / 'app.py'
     broken = "raise SystemExit('a broken release')\n"
 
     def __init__(self, size: int, *more: Any):
         super().__init__(size, *more)
-        shutil.copy(str(WEB / self.application), str(self.folder))
+        shutil.copy(str(self.application), str(self.folder))
         self.address = str(self.folder / 'web.sock')
 
     def load(self, **options: float) -> Load:
@@ -58,7 +58,7 @@ class Server(Other):
 
     def break_release(self) -> None:
         """Replace the application by one that does not start."""
-        (self.folder / self.application).write_text(self.broken)
+        (self.folder / self.application.name).write_text(self.broken)
 
     def ways(self) -> Dict[str, Callable[[], None]]:
         """Return, by name, what restarts it; each returns when that has told its end."""
@@ -164,12 +164,12 @@ class Uvicorn(Reloaded):
 class Pm2Cluster(Server, Pm2):
     """pm2 in cluster mode, with the same application for Node.js."""
 
-    application = 'app.js'
+    application = HERE / 'app.js'
     broken = 'process.exit(1);\n'
 
     def description(self) -> Dict[str, Any]:
         """Return pm2's description of the application."""
-        return {'name': GROUP, 'script': str(self.folder / self.application),
+        return {'name': GROUP, 'script': str(self.folder / self.application.name),
                 'cwd': str(self.folder), 'exec_mode': 'cluster', 'instances': self.size,
                 'env': {'ADDRESS': self.address}}
 

@@ -7,12 +7,11 @@ import argparse
 import statistics
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 from benchmarks.contenders import GROUP, Supervised
-from benchmarks.floor import MEGABYTE, Line, report
+from benchmarks.floor import MEGABYTE, Line, report, restart
 from benchmarks.results import RESULTS
 from tests.daemon import Daemon, descendants, group
 
@@ -27,11 +26,10 @@ def measure(quick: bool = False) -> List[Line]:
 
 
 def _one_at_a_time(repetitions: int) -> List[Line]:
-    options = {'max_surge': 1}
     with Daemon(group(GROUP, SLOW, startsecs=1), options={'timeout': 30},
-                loglevel='info') as daemon:
+                loglevel='info') as daemon, daemon.connection() as caller:
         daemon.wait_running(GROUP)
-        seconds = statistics.median([_seconds(daemon, options) for _ in range(repetitions)])
+        seconds = statistics.median(restart(caller, max_surge=1) for _ in range(repetitions))
         # Questions turn the main loop, so these are asked in a restart of their own.
         running: List[int] = []
         alive: List[int] = []
@@ -40,7 +38,7 @@ def _one_at_a_time(repetitions: int) -> List[Line]:
                 states = [info['statename'] for info in rpc.supervisor.getAllProcessInfo()]
                 running.append(states.count('RUNNING'))
                 alive.append(len(descendants(daemon.pid)))
-            _meanwhile(look, lambda: _seconds(daemon, options))
+            _meanwhile(look, lambda: restart(caller, max_surge=1))
     name = 'N=%d, max_surge=1, startsecs=1' % SLOW
     return [Line(name, 's', SLOW + 0.3, seconds),
             Line(name + ': fewer than %d RUNNING' % SLOW, '', 0, max(0, SLOW - min(running))),
@@ -63,13 +61,14 @@ def _against_rolling(size: int, repetitions: int) -> List[Line]:
 
 
 def _back_to_back(times: int) -> List[Line]:
-    options = {'max_surge': '25%'}
     with Daemon(group(GROUP, 10, startsecs=0), loglevel='info') as daemon:
         names = set(daemon.wait_running(GROUP))
-        for _ in range(20):  # until memory is what a supervisord that is in use has
-            _seconds(daemon, options)
+        with daemon.connection() as rpc:
+            for _ in range(20):  # until memory is what a supervisord that is in use has
+                restart(rpc, max_surge='25%')
         descriptors, memory = daemon.descriptors_at_rest(), daemon.memory()
-        took = [_seconds(daemon, options) for _ in range(times)]
+        with daemon.connection() as rpc:
+            took = [restart(rpc, max_surge='25%') for _ in range(times)]
         descriptors = daemon.descriptors_at_rest() - descriptors
         memory = daemon.memory() - memory
         others = names ^ set(daemon.pids(GROUP))
@@ -78,16 +77,6 @@ def _back_to_back(times: int) -> List[Line]:
             Line(name + 'descriptors', '', 0, descriptors),
             Line(name + 'resident memory', 'MB', 1, memory / MEGABYTE),
             Line(name + 'names that have come or gone', '', 0, len(others))]
-
-
-def _seconds(daemon: Daemon, options: Dict[str, Any]) -> float:
-    with daemon.connection() as rpc:
-        began = time.monotonic()
-        answer = rpc.restarter.restartProcessGroup(GROUP, options)
-        seconds = time.monotonic() - began
-    if answer is not True:
-        raise AssertionError('a restart ended with %r' % answer)
-    return seconds
 
 
 def _meanwhile(look: Callable[[], None], action: Callable[[], Any]) -> None:

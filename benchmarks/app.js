@@ -1,4 +1,4 @@
-// The application of app.py for Node.js: it answers with the id of its process.
+// The application of examples/rolling for Node.js: it answers with the id of its process.
 const http = require('http');
 
 const server = http.createServer((request, response) => {
