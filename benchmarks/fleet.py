@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
-from benchmarks.results import RESULTS, spread, write
+from benchmarks.results import RESULTS, markdown, spread, write
 from tests.fleet import GROUP, Fleet
 
 PROCESSES = 4
@@ -47,7 +47,7 @@ def main() -> int:
                 rows.append(measure('a check, %d forks' % forks, hosts, lambda: fleet.playbook(
                     *OPTIONS, '-e', ALL_AT_ONCE, '--check', '--forks', str(forks)).status))  # noqa: B023
         fleet.hosts = {'host1': first}
-    _print(rows)
+    print(markdown(rows))
     write(results, 'fleet', rows)
     one, six = rows[1:3]
     wait = float(one['seconds'])
@@ -60,7 +60,7 @@ def main() -> int:
             row['forks %d, cores %d' % (forks, cores)] = _readable(
                 deployment(hosts, forks, cores, wait, cpu))
         computed.append(row)
-    _print(computed)
+    print(markdown(computed))
     return 0
 
 
@@ -103,13 +103,6 @@ def _readable(seconds: float) -> str:
     if seconds < 120:
         return '%d s' % seconds
     return '%d min' % (seconds / 60) if seconds < 7200 else '%.1f h' % (seconds / 3600)
-
-
-def _print(rows: List[Dict[str, Any]]) -> None:
-    print('| %s |' % ' | '.join(rows[0]))
-    print('| %s |' % ' | '.join(['---'] + ['---:'] * (len(rows[0]) - 1)))
-    for row in rows:
-        print('| %s |' % ' | '.join(str(value) for value in row.values()))
 
 
 def _cpu() -> float:

@@ -1,4 +1,4 @@
-"""The table of what a restart may cost, over the processes' own time: `python -m benchmarks.floor`.
+"""The table of what a restart may cost, beside the floor: `python -m benchmarks.floor`.
 
 It prints what is allowed beside what was seen.
 """

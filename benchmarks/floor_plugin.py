@@ -1,4 +1,4 @@
-"""The floor: what the processes themselves need, measured inside of supervisord.
+"""The floor: what Supervisor's own stop and start need, measured inside of supervisord.
 
 Supervisor's own stopProcessGroup(name, False) runs until all are down, and then its own
 startProcessGroup(name, False) until all are spawned. supervisord's main loop has no part in it, so

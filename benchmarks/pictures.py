@@ -18,7 +18,7 @@ class Style(NamedTuple):
 
 OURS, OTHER, GREY = '#0b6e4f', '#c1440e', '#555555'
 STYLES = {
-    'floor': Style('the processes themselves', GREY, ':'),
+    'floor': Style('stop and start alone', GREY, ':'),
     'plugin': Style('this plugin, XML-RPC', OURS),
     'plugin, command': Style('this plugin, command', OURS, '--'),
     'plugin, rolling': Style('this plugin, rolling 25 %', '#58b88f'),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple, Type
 
 from benchmarks.others import find_pm2
-from benchmarks.results import RESULTS, spread, write
+from benchmarks.results import RESULTS, markdown, spread, write
 from benchmarks.servers import Gunicorn, Pm2Cluster, Server, UnderSupervisor, Uvicorn, wait_gone
 from tests.load import Counts
 
@@ -43,7 +43,7 @@ def report(sizes: Sequence[int], restarts: int, clients: int, folder: Path) -> N
     for size in sizes:
         rows += under_load(size, restarts, clients)
         write(folder, 'requests', rows)
-    _print(rows)
+    print(markdown(rows))
     print('\nA release that does not start:\n')
     rows = []
     for size in sizes:
@@ -52,7 +52,7 @@ def report(sizes: Sequence[int], restarts: int, clients: int, folder: Path) -> N
             rows.append({'processes': size, 'command': name,
                          'old ones that still serve': broken_release(make(), name)})
             write(folder, 'broken-release', rows)
-    _print(rows)
+    print(markdown(rows))
 
 
 def under_load(size: int, restarts: int, clients: int) -> List[Dict[str, Any]]:
@@ -159,13 +159,6 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError('%s is less than 1' % text)
     return number
-
-
-def _print(rows: List[Dict[str, Any]]) -> None:
-    print('| %s |' % ' | '.join(rows[0]))
-    print('| %s |' % ' | '.join(['---'] + ['---:'] * (len(rows[0]) - 1)))
-    for row in rows:
-        print('| %s |' % ' | '.join(str(value) for value in row.values()))
 
 
 if __name__ == '__main__':

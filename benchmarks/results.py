@@ -92,6 +92,13 @@ def read(folder: Path, kind: str) -> List[Dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def markdown(rows: Sequence[Dict[str, Any]]) -> str:
+    """Return the rows as a table in Markdown."""
+    lines = [list(rows[0]), ['---'] + ['---:'] * (len(rows[0]) - 1)]
+    lines += [[str(value) for value in row.values()] for row in rows]
+    return '\n'.join('| %s |' % ' | '.join(line) for line in lines)
+
+
 def machine(pm2: Optional[Path] = None) -> List[Dict[str, str]]:
     """Return what a reader has to know about the machine, as rows of machine.csv."""
     facts = {
