@@ -3,12 +3,13 @@
     python -m tests.chaos --seconds 60 [--seed 7]
 
 Fifty processes of mixed manners are restarted in every way; clients are killed, processes are
-killed, stopped and started by others, restarts are cancelled. All is drawn from a seed, which is
-printed first. At the end everything has to run, no process may have two lives, and descriptors and
-memory have to be where they were.
+killed, stopped and started by others, also those that come or leave in a surge, restarts are
+cancelled. All is drawn from a seed, which is printed first. At the end everything has to run, no
+process may have two lives, and names, descriptors and memory have to be where they were.
 """
 
 import argparse
+import contextlib
 import os
 import random
 import re
@@ -17,6 +18,7 @@ import sys
 import time
 import xmlrpc.client
 from collections import Counter
+from typing import List
 
 from tests.daemon import MANNERS, Daemon, group, wait_until
 from tests.faults.tools import children, info, script
@@ -43,7 +45,9 @@ class Chaos:
         action = self.random.choice([self.restart, self.restart, self.script, self.kill_client,
                                      self.kill, self.stop, self.start, self.cancel, self.look])
         name = self.random.choice(sorted(GROUPS))
-        process = '%s:%s_%03d' % (name, name, self.random.randrange(GROUPS[name][0]))
+        # Where there are some that come or leave in a surge, it is one of those.
+        second = [there for there in self.daemon.states(name) if there not in names(name)]
+        process = '%s:%s' % (name, self.random.choice(second or names(name)))
         try:
             action(name, process)
             self.done[action.__name__] += 1
@@ -53,7 +57,8 @@ class Chaos:
     def restart(self, name: str, process: str) -> None:
         options = self.random.choice([
             {}, {'timeout': 0.2}, {'stagger_factor': 3, 'delay': 0.2}, {'max_unavailable': 2},
-            {'max_unavailable': '50%'}])
+            {'max_unavailable': '50%'}, {'max_surge': 1}, {'max_surge': '30%'},
+            {'max_surge': 2, 'max_unavailable': 1, 'timeout': 3}])
         self.daemon.rpc.restarter.restartProcessGroup(name, dict(options, wait=False))
 
     def script(self, name: str, process: str) -> None:
@@ -68,7 +73,8 @@ class Chaos:
     def kill(self, name: str, process: str) -> None:
         pid = self.daemon.rpc.supervisor.getProcessInfo(process)['pid']
         if pid and pid in children(self.daemon):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # one that leaves anyway
+                os.kill(pid, signal.SIGKILL)
 
     def stop(self, name: str, process: str) -> None:
         self.daemon.rpc.supervisor.stopProcess(process, False)
@@ -95,6 +101,11 @@ class Chaos:
             self.daemon.wait_running(name, 60)
 
 
+def names(group_name: str) -> List[str]:
+    """Return the names of the processes of a group."""
+    return ['%s_%03d' % (group_name, number) for number in range(GROUPS[group_name][0])]
+
+
 def restart_all(daemon: Daemon) -> None:
     for name in GROUPS:
         daemon.rpc.restarter.restartProcessGroup(name, {'timeout': 60})
@@ -107,6 +118,7 @@ def ends(log: str) -> Counter:
         counts['restarts, of all their processes' if restarted == total
                else 'restarts, not of all their processes'] += 1
     counts.update(re.findall(r'restarter: \w+: (?:\w+: )?([A-Z_]+): ', log))
+    counts['processes that took over'] = log.count(' takes over from ')
     return counts
 
 
@@ -128,6 +140,9 @@ def run(seconds: float, seed: int) -> int:
             chaos.step()
         try:
             chaos.settle()
+            for name in GROUPS:
+                wait_until(lambda name=name: list(daemon.states(name)) == names(name),
+                           'the names are back')
             pids = {pid for name in GROUPS for pid in daemon.pids(name).values()}
             wait_until(lambda: children(daemon) == pids, 'each process lives once')
             wait_until(lambda: daemon.descriptors_at_rest() == descriptors,
@@ -136,6 +151,8 @@ def run(seconds: float, seed: int) -> int:
             failures.append(str(why))
         if daemon.memory() - memory > MEMORY:
             failures.append('memory has grown by %d bytes' % (daemon.memory() - memory))
+        if not ends(daemon.log())['processes that took over']:
+            failures.append('no process took over from another')
         if 'Traceback' in daemon.log():
             failures.append('a traceback is in the log')
         print('what was asked, and refused:')
