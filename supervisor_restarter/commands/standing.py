@@ -15,7 +15,7 @@ def summary(info: Dict[str, Any]) -> str:
 
 def awaited(entry: Dict[str, Any]) -> str:
     """Return what is awaited of one process, and what was seen last, for an entry of `awaiting`."""
-    if entry['awaited'] in entry['seen']:
+    if entry['seen'].startswith(entry['awaited']):
         return entry['seen']
     return ': '.join(text for text in (entry['awaited'], entry['seen']) if text)
 
@@ -23,24 +23,22 @@ def awaited(entry: Dict[str, Any]) -> str:
 def progress_line(info: Dict[str, Any], width: int) -> str:
     """Return a line that shows how a restart stands, narrower than `width` characters.
 
-    The bar makes room for what is awaited.
+    For what is awaited the bar makes room, and then the address that is asked.
     """
     settled = info['restarted'] + info['failed'] + info['removed']
     filled = BAR * settled // max(1, info['total'])
-    counts = ', '.join([*_counts(info), '%.1f s' % info['elapsed'], *_first_awaited(info)])
-    text = '%s [%s%s] %s' % (info['group'], '#' * filled, '.' * (BAR - filled), counts)
-    if info['awaiting'] and len(text) >= width:
-        text = '%s %s' % (info['group'], counts)
-    return text[:max(0, width - 1)]
+    counts = ', '.join([*_counts(info), '%.1f s' % info['elapsed']])
+    lines = ['%s [%s%s] %s' % (info['group'], '#' * filled, '.' * (BAR - filled), counts)]
+    if info['awaiting']:
+        first, more = info['awaiting'][0], len(info['awaiting']) - 1
+        who = '%s and %d more' % (first['name'], more) if more else first['name']
+        without_bar, seen = '%s %s' % (info['group'], counts), awaited(first)
+        brief = seen[len(first['awaited']):].lstrip(': ') or seen
+        lines = ['%s, awaiting %s: %s' % (begin, who, end)
+                 for begin, end in ((lines[0], seen), (without_bar, seen), (without_bar, brief))]
+    fitting = [line for line in lines if len(line) < width]
+    return fitting[0] if fitting else lines[-1][:max(0, width - 1)]
 
 
 def _counts(info: Dict[str, Any]) -> List[str]:
     return ['%d %s' % (info[what], what) for what in _COUNTED if info[what]]
-
-
-def _first_awaited(info: Dict[str, Any]) -> List[str]:
-    if not info['awaiting']:
-        return []
-    first, more = info['awaiting'][0], len(info['awaiting']) - 1
-    who = '%s and %d more' % (first['name'], more) if more else first['name']
-    return ['awaiting %s: %s' % (who, awaited(first))]

@@ -9,7 +9,7 @@ import time
 import pyte
 import pytest
 
-from tests.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
+from tests.daemon import MANNERS, SCRIPTS, Daemon, free_port, group, wait_until
 
 SCRIPT = str(SCRIPTS / 'supervisorctl_restart_group')
 
@@ -70,6 +70,21 @@ def test_a_progress_line_is_redrawn_in_place_and_gone_at_the_end(daemon):
         assert any('%d restarted' % restarted in screen for screen in shown)
     assert any('1 starting' in screen for screen in shown)
     assert terminal.text() == 'web: restarted'
+
+
+def test_the_progress_line_says_who_has_two_processes_and_what_is_awaited():
+    url = 'tcp://127.0.0.1:%d' % free_port()
+    with Daemon(group('web', 4, environment='RESTARTER_READY="%s"' % url)) as daemon:
+        daemon.wait_running('web')
+        terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), '--max-surge', '2',
+                            '--timeout', '3', 'web')
+        assert terminal.end() != 0
+        shown = [screen for screen in terminal.screens if 'surging' in screen]
+        assert all(len(screen.splitlines()) == 1 for screen in shown)
+        assert any('2 surging' in screen and
+                   'awaiting web_003 and 1 more: refused the connection' in screen
+                   for screen in shown)
+        assert 'NOT_READY' in terminal.text() and 'surging' not in terminal.text()
 
 
 def test_there_is_no_progress_line_with_quiet(daemon):

@@ -34,13 +34,20 @@ def test_the_line_shows_group_bar_counts_seconds_and_what_is_awaited(changes, te
     assert progress_line(info(**changes), 120) == text
 
 
-@pytest.mark.parametrize('awaiting, text', [
-    (waits('web_3'), 'awaiting web_3: %s answered 503' % URL),
-    (waits('web_3', 'web_4', 'web_5'), 'awaiting web_3 and 2 more: %s answered 503' % URL),
+NOTIFIES = [{'name': 'web_3', 'awaited': 'notify', 'seen': 'has not sent READY=1'}]
+
+
+@pytest.mark.parametrize('awaiting, width, text', [
+    (waits('web_3'), 92, 'web_3: %s answered 503' % URL),
+    (waits('web_3', 'web_4', 'web_5'), 103, 'web_3 and 2 more: %s answered 503' % URL),
+    (waits('web_3', 'web_4', 'web_5'), 102, 'web_3 and 2 more: answered 503'),
+    (waits('web_3', 'web_4', seen='refused'), 80, 'web_3 and 1 more: refused'),
+    (waits('web_3', seen=''), 76, 'web_3: http://127.0.0.1:8003/hea'),
+    (NOTIFIES, 76, 'web_3: has not sent READY=1'),
 ])
-def test_the_bar_makes_room_for_what_is_awaited(awaiting, text):
-    line = progress_line(info(waiting=7, starting=3, awaiting=awaiting), 110)
-    assert line == 'web 7 waiting, 3 starting, 1.2 s, ' + text
+def test_the_bar_and_then_the_address_make_room_for_what_is_awaited(awaiting, width, text):
+    line = progress_line(info(waiting=7, starting=3, awaiting=awaiting), width)
+    assert line == 'web 7 waiting, 3 starting, 1.2 s, awaiting ' + text
 
 
 @pytest.mark.parametrize('width', [0, 1, 2, 20, 79])
