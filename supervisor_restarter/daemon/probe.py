@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import time
+import traceback
 from typing import Any, Callable, Dict, Optional
 
 from supervisor.medusa import asynchat_25 as asynchat
@@ -151,9 +152,16 @@ class Attempt(asynchat.async_chat):
             self.end('closed the connection without an answer')
 
     def handle_error(self) -> None:
-        # Also of no account: asyncore reads and writes on after it has told that there is a
-        # connection, or none any more (asyncore_25.py: handle_read_event).
-        self._fail(getattr(sys.exc_info()[1], 'errno', None) or errno.EIO)
+        if self._over:
+            # asyncore reads and writes on after it has told that there is a connection, or none
+            # any more (asyncore_25.py: handle_read_event).
+            return
+        why = sys.exc_info()[1]
+        if isinstance(why, OSError):
+            self._fail(why.errno)
+        else:
+            self._options.logger.critical('restarter: %s' % traceback.format_exc())
+            self.end('cannot be asked: %s' % why)
 
     def readable(self) -> bool:
         return True
@@ -161,9 +169,9 @@ class Attempt(asynchat.async_chat):
     def writable(self) -> bool:
         return self._over or super().writable()
 
-    def _fail(self, code: int) -> None:
+    def _fail(self, code: Optional[int]) -> None:
         self.end('refused the connection' if code == errno.ECONNREFUSED
-                 else 'cannot be asked: %s' % os.strerror(code))
+                 else 'cannot be asked: %s' % os.strerror(code or errno.EIO))
 
     def _judge(self) -> None:
         response = http.client.HTTPResponse(_Bytes(self._head + b'\r\n\r\n'), method='GET')

@@ -172,6 +172,19 @@ def test_a_port_that_is_connected_to_itself_is_not_ready(options, monkeypatch):
     assert seen_of(options, watch) == (False, 'refused the connection')
 
 
+def test_a_trouble_of_ours_is_logged_and_ends_the_attempt(options, server, monkeypatch):
+    def fail(attempt):
+        raise RuntimeError('oops')
+    monkeypatch.setattr(Attempt, 'found_terminator', fail)
+    watch = probe(options, http(server(answers(OK))))
+    watch.look()
+    turn_until(options, lambda: not options.socket_map)
+    level, line = options.logger.lines.pop()
+    assert level == 'critical' and 'RuntimeError: oops' in line
+    assert watch.seen == watch.awaited + ' cannot be asked: oops'
+    assert_nothing_is_left(options)
+
+
 # When
 
 def test_it_looks_at_once_then_after_10_ms_and_then_ever_more_rarely(options, monkeypatch):
