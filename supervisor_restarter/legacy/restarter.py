@@ -11,6 +11,7 @@ def make_rpcinterface(supervisord, **config):
 
     See `supervisor_restarter.rpcinterface.make_rpcinterface`.
     """
+    interface = supervisor_restarter.make_rpcinterface(supervisord, **config)
     # supervisord calls this once for each of its HTTP servers (supervisor/http.py:
     # make_http_servers).
     if not hasattr(supervisord, 'restarter_old_name_logged'):
@@ -18,4 +19,4 @@ def make_rpcinterface(supervisord, **config):
         supervisord.options.logger.warn(
             'restarter: %s is the old name of this plugin and still works; the new one is '
             'supervisor.rpcinterface_factory = %s' % (_OLD, _NEW))
-    return supervisor_restarter.make_rpcinterface(supervisord, **config)
+    return interface

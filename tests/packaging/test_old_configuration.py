@@ -36,6 +36,18 @@ def test_it_restarts_a_group_and_logs_the_new_name_once(environment, wheel):
     assert 'supervisor.rpcinterface_factory = supervisor_restarter:make_rpcinterface' in line
 
 
+def test_in_the_section_of_the_commands_it_is_one_sentence(environment, wheel):
+    environment.pip('install', wheel)
+    section = OLD.replace('rpcinterface:', 'ctlplugin:').replace('rpcinterface_f', 'ctl_f')
+    supervisord = daemon(environment, plugin='', extra=section)
+    try:
+        done = supervisord.supervisorctl('status')
+        assert done.returncode == 2 and done.stderr.startswith(
+            "Error: a section [ctlplugin:...] names the factory of supervisord's interface")
+    finally:
+        supervisord.stop()
+
+
 def test_the_new_name_is_not_warned_about(environment, wheel):
     environment.pip('install', wheel)
     new = OLD.replace('supervisor.plugins.restarter', 'supervisor_restarter')
