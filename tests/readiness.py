@@ -2,12 +2,13 @@
 
 import contextlib
 import http.client
+import os
 import socket
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from tests.daemon import Daemon
 from tests.load import fetch
@@ -54,13 +55,27 @@ def free_ports(count: int) -> List[int]:
             return list(range(begin, begin + count))
 
 
+def declaration(ready: Optional[str]) -> Dict[str, str]:
+    """Return the settings of a program that declares `ready`; none for None."""
+    return {} if ready is None else {
+        'environment': 'RESTARTER_READY="%s"' % ready, 'directory': '%(here)s'}
+
+
+def temporary_folder(daemon: Daemon) -> Path:
+    """Give a supervisord that is yet to be started a temporary folder of its own."""
+    made = daemon.folder / 'tmp'
+    made.mkdir()
+    daemon.folder.chmod(0o755)  # else its sockets would not be there
+    daemon.env = dict(daemon.env or os.environ, TMPDIR=str(made))
+    return made
+
+
 def declaring(command: str, ready: str, numprocs: int = 1, startsecs: float = 0,
               **settings: object) -> str:
     """Return the configuration of a group `web` whose processes web_0, web_1, … declare `ready`."""
     lines = {'command': command, 'numprocs': numprocs, 'startsecs': '%g' % startsecs,
-             'process_name': '%(program_name)s_%(process_num)d', 'directory': '%(here)s',
-             'environment': 'RESTARTER_READY="%s"' % ready}
-    lines.update(settings)
+             'process_name': '%(program_name)s_%(process_num)d'}
+    lines.update(declaration(ready), **settings)
     return '[program:web]\n' + ''.join('%s = %s\n' % pair for pair in lines.items())
 
 

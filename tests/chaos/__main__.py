@@ -2,10 +2,11 @@
 
     python -m tests.chaos --seconds 60 [--seed 7]
 
-Fifty processes of mixed manners are restarted in every way; clients are killed, processes are
-killed, stopped and started by others, also those that come or leave in a surge, restarts are
-cancelled. All is drawn from a seed, which is printed first. At the end everything has to run, no
-process may have two lives, and names, descriptors and memory have to be where they were.
+Fifty-six processes of mixed manners are restarted in every way; clients are killed, processes are
+killed, stopped and started by others, also those that come or leave in a surge or are about to
+become ready, restarts are cancelled. All is drawn from a seed, which is printed first. At the end
+everything has to run, no process may have two lives, names, descriptors and memory have to be where
+they were, and nothing may be left in the temporary folder.
 """
 
 import argparse
@@ -22,11 +23,15 @@ from typing import List
 
 from tests.daemon import MANNERS, Daemon, group, wait_until
 from tests.faults.tools import children, info, script
+from tests.readiness import SLOW_STARTER, declaration, temporary_folder
 
 GROUPS = {  # name -> number, manner, startsecs
     'quick': (20, 'at once', 0), 'steady': (15, 'at once', 1), 'late': (10, 'late', 0),
-    'deaf': (5, 'never', 0),
+    'deaf': (5, 'never', 0), 'notifies': (3, 'notifies', 0), 'asked': (3, 'asked', 1),
 }
+COMMANDS = dict(MANNERS, notifies=SLOW_STARTER + ' 0.3 notify',
+                asked=SLOW_STARTER + ' 0.3 unix %(here)s/%(process_num)d.sock')
+READY = {'notifies': 'notify', 'asked': 'unix://%(here)s/%(process_num)d.sock'}
 MEMORY = 4 << 20  # bytes that supervisord may have grown by
 
 
@@ -45,9 +50,11 @@ class Chaos:
         action = self.random.choice([self.restart, self.restart, self.script, self.kill_client,
                                      self.kill, self.stop, self.start, self.cancel, self.look])
         name = self.random.choice(sorted(GROUPS))
-        # Where there are some that come or leave in a surge, it is one of those.
-        second = [there for there in self.daemon.states(name) if there not in names(name)]
-        process = '%s:%s' % (name, self.random.choice(second or names(name)))
+        # Where there are some that come or leave in a surge, or are about to become ready, it is
+        # one of those.
+        chosen = [there for there in self.daemon.states(name) if there not in names(name)]
+        chosen += [entry['name'] for entry in info(self.daemon, name)['awaiting']]
+        process = '%s:%s' % (name, self.random.choice(chosen or names(name)))
         try:
             action(name, process)
             self.done[action.__name__] += 1
@@ -125,11 +132,13 @@ def ends(log: str) -> Counter:
 def run(seconds: float, seed: int) -> int:
     """Run for a number of seconds, print what happened, and return the exit status."""
     print('seed %d, %g seconds' % (seed, seconds), flush=True)
-    programs = '\n'.join(group(name, number, MANNERS[manner], startsecs, stopwaitsecs=1,
-                               startretries=100)
+    programs = '\n'.join(group(name, number, COMMANDS[manner], startsecs, stopwaitsecs=1,
+                               startretries=100, **declaration(READY.get(name)))
                          for name, (number, manner, startsecs) in GROUPS.items())
     failures = []
-    with Daemon(programs, {'timeout': 30}, loglevel='info', minfds=4096) as daemon:
+    daemon = Daemon(programs, {'timeout': 30}, loglevel='info', minfds=4096)
+    temporary = temporary_folder(daemon)
+    with daemon:
         for name in GROUPS:
             daemon.wait_running(name, 60)
         restart_all(daemon)  # caches are warm
@@ -147,12 +156,16 @@ def run(seconds: float, seed: int) -> int:
             wait_until(lambda: children(daemon) == pids, 'each process lives once')
             wait_until(lambda: daemon.descriptors_at_rest() == descriptors,
                        'descriptors are back')
+            assert list(temporary.iterdir()) == [], 'something is left in the temporary folder'
         except AssertionError as why:
             failures.append(str(why))
         if daemon.memory() - memory > MEMORY:
             failures.append('memory has grown by %d bytes' % (daemon.memory() - memory))
         if not ends(daemon.log())['processes that took over']:
             failures.append('no process took over from another')
+        for name in READY:
+            if not re.search(r'restarter: %s: \w+: ready: ' % name, daemon.log()):
+                failures.append('none of %s became ready' % name)
         if 'Traceback' in daemon.log():
             failures.append('a traceback is in the log')
         print('what was asked, and refused:')

@@ -15,7 +15,7 @@ import pytest
 from supervisor_restarter.daemon.entries import SPARE
 from tests.daemon import MANNERS, Daemon, wait_until
 from tests.faults.tools import Call, all_new, info
-from tests.readiness import declaring
+from tests.readiness import declaring, temporary_folder
 
 pytestmark = pytest.mark.slow
 
@@ -263,9 +263,7 @@ def temporary(daemon):
 @pytest.mark.parametrize('end', [in_time, cancelled, killed, stopped, removed, reloaded, ended])
 def test_nothing_is_left_in_the_temporary_folder_however_it_ends(end):
     daemon = Daemon(declaring(MANNERS['at once'], 'notify', numprocs=3))
-    (daemon.folder / 'tmp').mkdir()
-    daemon.folder.chmod(0o755)
-    daemon.env = dict(os.environ, TMPDIR=str(daemon.folder / 'tmp'))
+    temporary_folder(daemon)
     with daemon:
         daemon.wait_running('web')
         end(daemon)
