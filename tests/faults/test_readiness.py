@@ -269,7 +269,6 @@ def test_nothing_is_left_in_the_temporary_folder_however_it_ends(end):
         end(daemon)
         wait_until(lambda: temporary(daemon) == [], 'the folder is empty')
         if end is reloaded:
-            wait_until(daemon._answers, 'it answers')
             daemon.wait_running('web')
             assert len(in_time(daemon)) == 3
             assert temporary(daemon) == []

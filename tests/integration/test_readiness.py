@@ -259,12 +259,11 @@ def test_what_stands_for_all_programs_holds_unless_a_program_says_otherwise():
     # Supervisor hands the environment of [supervisord] to each program.
     programs, _ = slow_starters(0.3, 'notify')
     without = '\n'.join(line for line in programs.splitlines() if 'RESTARTER' not in line)
-    with Daemon('', ) as daemon:
+    with Daemon('') as daemon:
         daemon.configuration.write_text(daemon.configuration.read_text().replace(
             '[supervisord]', '[supervisord]\nenvironment = RESTARTER_READY="notify"', 1) + without)
         daemon.supervisorctl('reload')
         wait_until(lambda: 'web_0' in daemon.log(), 'it reloads')
-        wait_until(daemon._answers, 'it answers')
         daemon.wait_running('web')
         result, seconds = restart(daemon)
         assert result is True
