@@ -176,19 +176,20 @@ def test_one_that_is_running_and_does_not_become_ready_goes_and_the_old_one_serv
 # The log file of a slot
 
 COUNTER = """
-import os, sys, time
+import os, time
+output = open(1, 'wb', {buffering})
 number = 0
 while True:
     number += 1
-    print('%d %06d %s' % (os.getpid(), number, 'x' * 200), flush={flush})
+    output.write(b'%d %06d %s\\n' % (os.getpid(), number, b'x' * 200))
     time.sleep(0.0005)
 """
 
 
-def counting(tmp_path, flush=True):
+def counting(tmp_path, buffering=0):
     """A command that writes numbered lines, as fast as a busy program."""
     script = tmp_path / 'counter.py'
-    script.write_text(COUNTER.replace('{flush}', str(flush)))
+    script.write_text(COUNTER.format(buffering=buffering))
     return '%s %s' % (sys.executable, script)
 
 
@@ -237,7 +238,7 @@ def test_no_line_is_lost_while_files_of_20_kb_rotate_and_three_surges_go_by(stre
 
 def test_no_line_is_torn_of_programs_that_write_in_blocks(tmp_path):
     log = tmp_path / 'web_0.log'
-    command = counting(tmp_path, flush=False)  # a block of 8 KB ends within a line
+    command = counting(tmp_path, buffering=8192)  # a block ends within a line
     with Daemon(programs('program', 1, command, stdout_logfile=log,
                          stdout_logfile_maxbytes=0)) as daemon:
         pids = set(daemon.wait_running('web').values())
