@@ -11,7 +11,7 @@ from supervisor.options import ServerOptions
 
 from supervisor_restarter.daemon.declaration import declared
 from supervisor_restarter.restart.faults import Faults
-from supervisor_restarter.restart.settings import Settings
+from supervisor_restarter.restart.settings import Configured, Settings
 from tests.daemon import SCRIPTS, Daemon, group
 
 README = (Path(__file__).parents[2] / 'README.md').read_text(encoding='utf-8')
@@ -109,7 +109,9 @@ def test_an_example_on_the_command_line_prints_what_it_says(daemon, command, out
 
 def test_the_defaults_are_those_of_the_code():
     written = {name.strip('`'): default for name, default, _, _ in rows('option')}
-    assert written == {name: str(value) for name, value in Settings()._asdict().items()}
+    configured = Configured(Settings(), {})
+    defaults = dict(configured.default._asdict(), page=configured.page)
+    assert written == {name: str(value).lower() for name, value in defaults.items()}
 
 
 def test_the_fault_codes_are_those_of_the_code():
