@@ -5,7 +5,7 @@ import subprocess
 import time
 import xmlrpc.client
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from benchmarks.results import Sample
 from tests.daemon import PLUGIN, Daemon, descendants, group
@@ -93,9 +93,12 @@ class Supervised:
     def __exit__(self, *error: Any) -> None:
         self.daemon.__exit__(*error)
 
-    def up(self) -> Set[int]:
-        """Return the process ids of those that are RUNNING."""
-        return {info['pid'] for info in self.daemon.processes(GROUP).values()
+    def up(self) -> Set[Tuple[int, int]]:
+        """Return those that are RUNNING: process ids, and when they were started.
+
+        A machine that forks a lot may give a process id again in the time of one restart.
+        """
+        return {(info['pid'], info['start']) for info in self.daemon.processes(GROUP).values()
                 if info['statename'] == 'RUNNING'}
 
     def cpu(self) -> float:
