@@ -6,6 +6,7 @@ It needs Debian's packages chromium and chromium-driver.
 import base64
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -51,7 +52,8 @@ class Browser:
         try:
             self._driver = subprocess.Popen(
                 ['chromedriver', '--port=%s' % self._url.rsplit(':', 1)[1]],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                env=dict(os.environ, TMPDIR=self._folder))
             wait_until(self._answers, 'chromedriver answers')
             arguments = OPTIONS + ['--user-data-dir=%s' % self._folder, '--' + self._size]
             wanted = {'browserName': 'chrome', 'goog:chromeOptions': {
