@@ -15,6 +15,9 @@ from supervisor.loggers import Handler, LogRecord
 # How much of a line that does not end is held back, in bytes: as much as a pipe holds.
 LONGEST_LINE = 1 << 16
 
+# How much of what a process has said last is kept, in bytes.
+LAST_WORDS = 1000
+
 
 class SharedLogs:
     """What two processes of one slot write their output to.
@@ -36,7 +39,16 @@ class SharedLogs:
         for process in processes:
             for channel, logger in _loggers(process):
                 if channel in self.channels:
-                    self._files.setdefault(channel, _SharedFile()).admit(logger)
+                    self._files.setdefault(channel, _SharedFile()).admit(logger, process)
+
+    def last_words(self, process: Any) -> str:
+        """Return the last line that a process has written; empty where that is not known."""
+        for channel in ('stderr', 'stdout'):
+            if channel in self._files:
+                lines = self._files[channel].said_by(process).split(b'\n')
+                for line in filter(None, map(bytes.strip, reversed(lines))):
+                    return line.decode('utf-8', 'replace')
+        return ''
 
     def part(self) -> None:
         """Write what is held back, and let whoever is left go on alone."""
@@ -76,10 +88,10 @@ class _SharedFile:
         self.loggers: List[Any] = []
         self.unfinished: Any = None
 
-    def admit(self, logger: Any) -> None:
+    def admit(self, logger: Any, process: Any) -> None:
         if any(logger is known for known in self.loggers):
             return
-        writer = _Writer(self)
+        writer = _Writer(self, process)
         if self.handlers:
             for handler in logger.handlers:
                 handler.close()
@@ -112,6 +124,10 @@ class _SharedFile:
             for handler in self.handlers:
                 handler.emit(LogRecord(handler.level, data))
 
+    def said_by(self, process: Any) -> bytes:
+        """Return the end of what a process has written."""
+        return b''.join(writer.said for writer in self._writers() if writer.process is process)
+
     def _writers(self) -> List['_Writer']:
         # Who has begun a line ends it first.
         return sorted((logger.handlers[0] for logger in self.loggers),
@@ -121,13 +137,15 @@ class _SharedFile:
 class _Writer(Handler):
     """What stands in a process's logger for the handlers of the slot."""
 
-    def __init__(self, shared: _SharedFile):
+    def __init__(self, shared: _SharedFile, process: Any):
         super().__init__()
         self.shared = shared
-        self.held = b''
+        self.process = process
+        self.held = self.said = b''
 
     def emit(self, record: Any) -> None:
         self.held += record.msg
+        self.said = (self.said + record.msg)[-LAST_WORDS:]
         self.shared.written(self)
 
     def reopen(self) -> None:

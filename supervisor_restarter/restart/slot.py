@@ -175,10 +175,9 @@ class Slot:
             self.watch.close()
             self.watch = None
 
-    def share_logs(self) -> None:
-        """Let the two processes that it has write to the same log files."""
-        if self.logs is not None:
-            self.logs.join(self.process, self.beside)
+    def last_words(self) -> str:
+        """Return the last line that the process beside has written; empty if it is not known."""
+        return self.logs.last_words(self.beside) if self.logs is not None else ''
 
     def part_logs(self) -> None:
         """Let whoever is left of two processes write to the log files alone."""

@@ -72,8 +72,8 @@ class Steps:
     def _look_at(self, slot: Slot) -> None:
         if slot.phase in GIVEN_UP and slot.beside is None:
             return
-        if slot.beside is not None:
-            slot.share_logs()
+        if slot.logs is not None:
+            slot.logs.join(slot.process, slot.beside)
         for process in (slot.process, slot.beside):
             if process is not None and process.get_state() in CHANGING:
                 process.transition()

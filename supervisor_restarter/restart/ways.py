@@ -13,7 +13,7 @@ from typing import Any, Optional
 
 from supervisor.states import ProcessStates
 
-from supervisor_restarter.restart.faults import Faults
+from supervisor_restarter.restart.faults import Faults, shown
 from supervisor_restarter.restart.slot import Phase, Slot, Standing
 
 
@@ -112,7 +112,11 @@ class StartFirst(StartOnly):
         if slot.ready and slot.watch is not None and new.get_state() == ProcessStates.STARTING:
             return Standing(Phase.STOPPING)
         standing = slot.standing_of_new(new, now)
-        return Standing(Phase.STOPPING) if standing.phase == Phase.RESTARTED else standing
+        if standing.phase == Phase.RESTARTED:
+            return Standing(Phase.STOPPING)
+        words = slot.last_words() if standing.phase == Phase.FAILED else ''
+        return standing if not words else standing._replace(
+            explanation='%s; it said last: %s' % (standing.explanation, shown(words)))
 
     @staticmethod
     def moved(slot: Slot, hands: Any) -> None:

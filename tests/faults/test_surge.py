@@ -3,11 +3,12 @@
 import os
 import shutil
 import signal
+import sys
 
 import pytest
 
 from supervisor_restarter.restart.faults import Faults
-from tests.daemon import MANNERS, Daemon, wait_until
+from tests.daemon import MANNERS, Daemon, free_port, wait_until
 from tests.faults.tools import (
     Call,
     all_new,
@@ -19,6 +20,7 @@ from tests.faults.tools import (
     wait_phase,
 )
 from tests.integration.test_residue import assert_nothing_is_left
+from tests.load import fetch
 from tests.surge import SURGE, Watch, programs
 
 pytestmark = pytest.mark.slow
@@ -189,6 +191,27 @@ def test_a_broken_release_costs_no_process(kind, size, max_surge, failing, tmp_p
             'STOPPED_EARLY: %d failed, %d of %d processes left as they were'
             % (failing, size, size))
         no_process_has_two_lives(daemon)
+
+
+def serves(port):
+    try:
+        return fetch(('127.0.0.1', port)).status == 200
+    except OSError:
+        return False
+
+
+def test_a_program_of_which_two_cannot_run_serves_on_and_the_fault_says_why():
+    port = free_port()
+    command = '%s -m http.server --bind 127.0.0.1 %d' % (sys.executable, port)
+    with Daemon(programs('program', 1, command, stderr_logfile='AUTO')) as daemon:
+        before = daemon.wait_running('web')
+        wait_until(lambda: serves(port), 'it serves')
+        answer = Call(daemon, 'web', SURGE).result()
+        assert answer[0]['text'] == (
+            'START_FAILED: Exited too quickly (process log may have details); it said last: '
+            'OSError: [Errno 98] Address already in use')
+        assert daemon.pids('web') == before
+        assert serves(port)
 
 
 def test_a_program_whose_file_vanishes_goes_on_serving(tmp_path):

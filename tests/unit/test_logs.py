@@ -187,6 +187,19 @@ def test_a_file_that_is_cleared_is_cleared_for_both(path):
     assert path.read_bytes() == b'new\n'
 
 
+def test_what_a_process_has_said_last_is_known_until_they_part(path):
+    old, new = Process(path), Process(path)
+    logs = SharedLogs()
+    logs.join(old, new)
+    assert logs.last_words(new) == ''
+    new.writes(b'Traceback\nOSErr')
+    old.writes(b'old\n')
+    new.writes(b'or: \xff in use \n \n')
+    assert (logs.last_words(new), logs.last_words(old)) == ('OSError: \ufffd in use', 'old')
+    logs.part()
+    assert logs.last_words(new) == ''
+
+
 def test_lines_for_syslog_begin_with_the_name_of_the_slot(path):
     process = Process(path)
     process.config = SimpleNamespace(name='web_0.new')
