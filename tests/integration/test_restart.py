@@ -183,7 +183,7 @@ def test_through_multicall():
         with daemon.connection() as rpc:
             assert rpc.system.multicall([
                 {'methodName': 'restarter.' + name, 'params': arguments}
-                for name, arguments in calls]) == [True, '3.1', True]
+                for name, arguments in calls]) == [True, '3.2', True]
         assert all_new(before, dict(daemon.pids('web'), **daemon.pids('api')))
 
 
@@ -192,10 +192,10 @@ def test_every_method_has_its_signature_and_help():
         methods = [name for name in rpc.system.listMethods() if name.startswith('restarter.')]
         assert methods == ['restarter.cancelRestart', 'restarter.getAPIVersion',
                            'restarter.getPluginVersion', 'restarter.getRestartInfo',
-                           'restarter.restartProcessGroup']
+                           'restarter.restartProcessGroup', 'restarter.updateProcessGroup']
         assert [rpc.system.methodSignature(name) for name in methods] == [
-            ['boolean', 'string'], ['string'], ['string'], ['struct', 'string'],
-            ['boolean', 'string', 'struct']]
+            ['boolean', 'string'], ['string'], ['string'], ['struct', 'string', 'boolean'],
+            ['boolean', 'string', 'struct'], ['boolean', 'string', 'struct']]
         assert all('@return' in rpc.system.methodHelp(name) for name in methods)
 
 
