@@ -50,6 +50,16 @@ def test_max_unavailable_and_max_surge_hold_together():
         assert (watch.fewest_up, watch.most_alive) == (5, 8)
 
 
+def test_one_that_is_down_at_the_call_is_started_and_the_others_are_replaced():
+    with Daemon(programs('program', 3)) as daemon:
+        before = daemon.wait_running('web')
+        daemon.supervisorctl('stop', 'web:web_1')
+        with Watch(daemon, 'web') as watch:
+            assert surge(daemon) is True
+        assert all_new(before, daemon.pids('web'))
+        assert (watch.fewest_up, watch.most_alive) == (2, 4)
+
+
 def test_status_and_info_tell_of_both_processes_of_a_slot():
     with Daemon(programs('program', 2, MANNERS['late'], startsecs=2)) as daemon:
         before = daemon.wait_running('web')
@@ -254,6 +264,24 @@ def test_no_line_is_torn_of_programs_that_write_in_blocks(tmp_path):
         # One that is killed does not write the rest of its last block, as ever.
         assert len(torn) <= len(pids), torn
         assert {int(line.split()[0]) for line in text.splitlines() if line not in torn} == pids
+
+
+def test_a_log_that_is_moved_away_while_there_are_two_is_opened_anew_for_both(tmp_path):
+    log = tmp_path / 'web_0.log'
+    with Daemon(programs('program', 1, counting(tmp_path), startsecs=3, stdout_logfile=log,
+                         stdout_logfile_maxbytes=0)) as daemon:
+        pids = set(daemon.wait_running('web').values())
+        call = Call(daemon, 'web', SURGE)
+        wait_phase(daemon, 'starting')
+        pids |= set(daemon.pids('web').values())
+        wait_until(lambda: all(b'%d ' % pid in log.read_bytes() for pid in pids), 'both write')
+        log.rename(tmp_path / 'web_0.log.1')
+        daemon.signal(signal.SIGUSR2)  # as logrotate does
+        wait_until(lambda: log.exists() and all(b'%d ' % pid in log.read_bytes() for pid in pids),
+                   'both write to the new file')
+        assert call.result() is True
+        daemon.supervisorctl('stop', 'web:*')
+        assert_whole(lines_of(log), pids)
 
 
 def test_supervisorctl_tail_goes_on(tmp_path):
