@@ -158,6 +158,7 @@ class Page:
     def _hang_up(self, request: Any, code: int, sentence: str) -> None:
         # What follows may be a body that nobody reads; it must not be taken for a request.
         request.channel.set_terminator(None)
+        request['Connection'] = 'close'
         self._say(request, code, sentence)
         request.channel.close_when_done()
 

@@ -111,6 +111,7 @@ def test_a_restart_that_runs_already_is_seen_from_its_beginning(browser, daemon)
 def test_a_restart_that_somebody_else_begins_is_seen_while_another_is_watched(browser, daemon):
     press(browser, 'Restart', 'never')
     browser.wait_text(part('never', '.progress'), 'restarting: 2 stopping')
+    wait_until(lambda: asked_at(browser, '/status?group=never'), 'it asks only for that')
     daemon.rpc.restarter.restartProcessGroup('web', {'wait': False})
     browser.wait_text(part('web', '.progress'), 'restarted 4 of 4')
 
