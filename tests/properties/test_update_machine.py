@@ -1,0 +1,398 @@
+"""The promises of an update, whatever its processes, its file and everybody else do.
+
+A hypothesis state machine around Supervisor's own code; see `model` for what is not real.
+CHAOS_EXAMPLES=20000 tries more than CI does, each time others.
+"""
+
+import itertools
+import os
+import signal
+from typing import NamedTuple
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from supervisor.datatypes import Automatic
+from supervisor.options import ProcessConfig
+from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
+from supervisor.states import ProcessStates
+from supervisor.xmlrpc import RPCError as SupervisorsError
+
+from supervisor_restarter.daemon.mainloop import MainLoop
+from supervisor_restarter.restart.faults import RPCError
+from supervisor_restarter.restart.plan import Action, to_update
+from supervisor_restarter.restart.restarts import Restarts
+from supervisor_restarter.restart.settings import Limit, Settings
+from tests.properties.model import (
+    NEVER,
+    Config,
+    GroupConfig,
+    Machine,
+    Manners,
+    Recorded,
+    make_supervisord,
+    the_time_of,
+)
+
+EXAMPLES = int(os.environ.get('CHAOS_EXAMPLES', '0'))
+
+FOUND = [ProcessStates.RUNNING] * 6 + [
+    ProcessStates.STARTING, ProcessStates.STOPPED, ProcessStates.EXITED, ProcessStates.FATAL,
+    ProcessStates.BACKOFF, ProcessStates.STOPPING]
+
+MANNERS = st.builds(
+    Manners, stops_after=st.sampled_from([0.0, 0.0, 0.4, 3.0, NEVER]),
+    exits_after=st.sampled_from([NEVER] * 5 + [0.0, 0.02, 4.0]), status=st.sampled_from([0, 1]),
+    broken=st.sampled_from([''] * 8 + ['no file', 'no fork', 'no descriptors']))
+
+SETTINGS = st.builds(
+    Settings, delay=st.sampled_from([0.2, 3.0]), timeout=st.sampled_from([0.1, 5.0, 60.0]),
+    stagger_factor=st.integers(1, 3), max_unavailable=st.integers(0, 2).map(Limit),
+    max_surge=st.integers(0, 2).map(Limit))
+
+
+class Program(NamedTuple):
+    """What the file says of one process."""
+
+    version: int = 0
+    startsecs: int = 1
+    autostart: bool = True
+    priority: int = 1
+
+
+PROGRAM = st.builds(Program, st.integers(0, 2), st.sampled_from([0, 1, 5]), st.booleans(),
+                    st.integers(1, 2))
+
+NAMES = ['p%d' % number for number in range(6)]
+
+# The order in which a file names its processes is its own.
+FILE = st.dictionaries(st.sampled_from(NAMES), PROGRAM, max_size=6)
+
+
+class FileConfig(Config):
+    """A configuration that has been read from the file, with all that Supervisor compares."""
+
+    numbers = itertools.count()
+    stdout_logfile = stderr_logfile = Automatic
+
+    def __init__(self, machine, name, program):
+        super().__init__(machine, name, program.priority, program.startsecs)
+        self.command = '/bin/program %d' % program.version
+        self.autostart = program.autostart
+
+    def create_autochildlogs(self):
+        for channel in ('stdout', 'stderr'):
+            if getattr(self, channel + '_logfile') is Automatic:
+                setattr(self, channel + '_logfile', '/log/%s-%s---supervisor-%d' % (
+                    self.name, channel, next(self.numbers)))
+
+    def get_path(self):
+        return []
+
+    def make_process(self, group):
+        process = Remembering(self)
+        process.group = group
+        return process
+
+
+for missing in ProcessConfig.req_param_names + ProcessConfig.optional_param_names:
+    if not hasattr(FileConfig, missing):
+        setattr(FileConfig, missing, None)
+
+
+class Remembering(Recorded):
+    """It knows with which command it was spawned."""
+
+    command = None
+
+    def spawn(self):
+        if not self.pid:
+            self.command = self.config.command
+        return super().spawn()
+
+
+class Witness:
+    """Watches one update. `touched` are the slots at which somebody else has been."""
+
+    def __init__(self, restart, group):
+        self.restart, self.group, self.plan = restart, group, restart.plan
+        self.planned = {slot.name: slot for slot in self.plan.slots}
+        self.found = dict(group.processes)
+        self.touched = set()
+        self.spawned, self.stopped = [], []
+        self.answered = False
+
+    @staticmethod
+    def slot_of(name):
+        return name[:-4] if name.endswith(('.new', '.old')) else name
+
+    def restart_does(self, what, process):
+        slot = self.planned[self.slot_of(process.config.name)]
+        assert slot.action != Action.KEEP, '%s is kept, and told to %s' % (slot.name, what)
+        info = self.restart.info()
+        if what == 'spawn':
+            assert slot.runs, '%s is spawned, and is not to run' % slot.name
+            assert process.config.command == slot.config.command, 'an old one is spawned'
+            # A successor that was given up on is another process than the one that has the slot.
+            assert not any(process is other for other in self.spawned), 'spawned twice'
+            self.spawned.append(process)
+        else:
+            assert not any(process is other for other in self.stopped), 'stopped twice'
+            self.stopped.append(process)
+            limit = self.restart.settings.max_unavailable
+            if limit and not self.restart.settings.max_surge:
+                assert info['state'] == 'RESTARTING'
+                assert info['stopping'] + info['starting'] < max(
+                    1, limit.of(self.plan.size) - info['failed']), 'too many are down'
+
+    def passed(self):
+        """The group is at each moment what its configuration says."""
+        info = self.restart.info()
+        assert info['total'] == sum(info[phase] for phase in (
+            'waiting', 'stopping', 'starting', 'restarted', 'failed', 'removed'))
+        processes = self.group.processes
+        said = self.group.config.process_configs
+        if self.restart.finished or info['elapsed'] > 0 or self.spawned or self.stopped:
+            expected = [name for name in self.planned if name in processes]
+            assert sorted(config.name for config in said) == sorted(expected)
+        for config in said:
+            assert processes[config.name].config is config, '%s is not what it is' % config.name
+        for name, process in processes.items():
+            if process.pid:
+                assert process.command == process.config.command, '%s is neither old nor new' % name
+        if self.restart.outcome is not None and not self.answered:
+            self.answered = True
+            if self.restart.outcome is True:
+                self.is_what_the_file_says()
+
+    def is_what_the_file_says(self):
+        for name, slot in self.planned.items():
+            process = self.group.processes.get(name)
+            if slot.action == Action.REMOVE:
+                assert process is None, '%s is still there' % name
+                continue
+            assert process.config is slot.config, '%s is not what the file says' % name
+            if slot.action == Action.KEEP:  # and nobody has told it to do anything
+                assert process is self.found[name], '%s is not kept' % name
+            elif name in self.touched:
+                continue
+            elif slot.runs:
+                assert any(process is other for other in self.spawned)
+                assert process.state == ProcessStates.RUNNING or (
+                    process.state == ProcessStates.EXITED and not process.config.startsecs)
+            else:
+                assert not process.pid
+        wanted = [config.name for config in self.plan.config.process_configs]
+        assert [config.name for config in self.group.config.process_configs] == wanted
+
+    def finished(self, here):
+        if here:
+            assert set(self.group.processes) <= set(self.planned), 'a second process is left'
+
+
+class AnUpdate(RuleBasedStateMachine):
+    """Time passes as supervisord's main loop lets it pass; in between anybody does anything."""
+
+    began = False
+
+    @initialize(file=FILE, found=st.lists(st.tuples(st.sampled_from(FOUND), MANNERS), min_size=6,
+                                          max_size=6))
+    def begin(self, file, found):
+        self.broken, self.witness = [], None
+        self.machine = machine = Machine()
+        machine.identifier, machine.process_group_configs = 'supervisor', []
+        self.time = the_time_of(machine)
+        self.time.__enter__()
+        self.supervisord = make_supervisord(machine, [])
+        self.rpc = SupervisorNamespaceRPCInterface(self.supervisord)
+        self.restarts = Restarts(self.supervisord, machine)
+        self.mainloop = MainLoop(machine, self.restarts)
+        self.file = file
+        self.add_group()
+        for process, (state, manners) in zip(self.group.processes.values(), found):
+            self.let_be(process, state, manners)
+        machine.note = self.somebody_does
+        machine.fork_takes = 0.001
+        self.began = True
+
+    @property
+    def group(self):
+        return self.supervisord.process_groups.get('web')
+
+    def read(self):
+        """What reading the file gives: new objects each time."""
+        return GroupConfig(self.machine, 'web', [
+            FileConfig(self.machine, name, program) for name, program in self.file.items()])
+
+    def add_group(self):
+        config = self.read()
+        for each in config.process_configs:
+            each.create_autochildlogs()
+        self.supervisord.add_process_group(config)
+
+    @staticmethod
+    def let_be(process, state, manners):
+        process.manners = Manners()
+        process.laststart = 1.0
+        if state in (ProcessStates.RUNNING, ProcessStates.STARTING, ProcessStates.STOPPING):
+            process.spawn()
+            process.state = ProcessStates.RUNNING
+            if state == ProcessStates.STOPPING:
+                process.stop()
+        process.state = state
+        process.manners = manners
+
+    # who watches
+
+    def check(self, what, *arguments):
+        try:
+            what(*arguments)
+        except (AssertionError, KeyError) as why:
+            self.broken.append('%s: %s' % (type(why).__name__, why))
+
+    def somebody_does(self, what, process):
+        if self.machine.who == 'restart':
+            self.check(self.witness.restart_does, what, process)
+        elif self.witness is not None:
+            self.witness.touched.add(Witness.slot_of(process.config.name))
+
+    def watch(self, restart):
+        make_a_pass, machine = restart.advance, self.machine
+
+        def watched(*arguments):
+            who, machine.who = machine.who, 'restart'
+            make_a_pass(*arguments)
+            here = self.group is restart.group
+            if here:
+                self.check(self.witness.passed)
+            machine.who = who
+            if restart.finished:
+                self.check(self.witness.finished, here)
+                self.witness = None
+        restart.advance = watched
+
+    @invariant()
+    def promises_are_kept(self):
+        if self.began:
+            bugs = [line for level, line in self.machine.lines
+                    if level == 'critical' and 'Traceback' in line and 'restarter' in line]
+            assert not self.broken + bugs, '\n'.join(self.broken[:3] + bugs[:1])
+            assert self.witness is not None or not self.machine.socket_map
+
+    # the update
+
+    @rule(chosen=SETTINGS, restart=st.booleans())
+    def somebody_updates(self, chosen, restart):
+        self.mainloop.prepare()
+        try:
+            plan = self.restarts.plan('web', {'web': self.read()}, restart)
+            begun = self.restarts.begin('web', chosen, plan)
+        except RPCError:  # it is being restarted already, or it is not active
+            assert self.witness is not None or self.group is None
+        else:
+            self.witness = Witness(begun, self.group)
+            self.watch(begun)
+        self.mainloop.turn()
+
+    @rule(file=FILE)
+    def the_file_is_changed(self, file):
+        self.file = file
+
+    @precondition(lambda self: self.witness)
+    @rule()
+    def somebody_cancels(self):
+        self.restarts.cancel('web')
+        self.mainloop.turn()
+
+    @rule(seconds=st.sampled_from([0.001, 0.3, 1.1, 6.0, 30.0]))
+    def time_passes(self, seconds):
+        machine = self.machine
+        machine.until, machine.who = machine.now + seconds, 'supervisord'
+        turns, last = 0, machine.now
+        while machine.now < machine.until and not self.broken:
+            self.supervisord.runforever()
+            turns, last = turns + 1 if machine.now == last else 0, machine.now
+            assert turns < 200, 'the main loop does not come to rest'
+        machine.until, machine.who = NEVER, 'others'
+
+    # everybody else
+
+    def pick(self, which):
+        names = sorted(self.group.processes) if self.group is not None else []
+        if not names:
+            return None
+        process = self.group.processes[names[which % len(names)]]
+        if self.witness is not None:
+            self.witness.touched.add(Witness.slot_of(process.config.name))
+        return process
+
+    @rule(which=st.integers(0, 7), status=st.sampled_from([signal.SIGKILL, 0, 256]))
+    def a_process_dies(self, which, status):
+        process = self.pick(which)
+        if process is not None and process.pid:
+            self.machine.dies(process.pid, status)
+
+    @rule(which=st.integers(0, 7), manners=MANNERS)
+    def a_program_is_changed(self, which, manners):
+        process = self.pick(which)
+        if process is not None:
+            process.manners = manners
+
+    @rule(which=st.integers(0, 7), method=st.sampled_from(['stopProcess', 'startProcess']))
+    def somebody_stops_or_starts_one(self, which, method):
+        process = self.pick(which)
+        if process is not None:
+            try:
+                getattr(self.rpc, method)('web:' + process.config.name, False)
+            except SupervisorsError:
+                pass  # as they are told: it is not running, or it is
+
+    @rule()
+    def somebody_removes_the_group_and_adds_it(self):
+        if self.group is not None:
+            for process in self.group.processes.values():
+                if process.pid:
+                    process.stop()
+                    self.machine.dies(process.pid, signal.SIGKILL)
+            self.supervisord.reap()
+            if self.supervisord.remove_process_group('web'):
+                self.add_group()
+
+    # the end
+
+    def teardown(self):
+        if not self.began:
+            return
+        try:
+            if not self.broken:
+                self.another_update_finishes_it()
+        finally:
+            self.mainloop._give_back()
+            self.time.__exit__(None, None, None)
+
+    def another_update_finishes_it(self):
+        self.everybody_behaves()
+        self.somebody_updates(Settings(timeout=60.0, max_unavailable=Limit(1)), False)
+        self.everybody_behaves()
+        self.time_passes(60.0)
+        plan = to_update(self.group, self.read())
+        assert {slot.action for slot in plan.slots} <= {Action.KEEP}, plan
+        for slot in plan.slots:
+            up = self.group.processes[slot.name].state == ProcessStates.RUNNING
+            assert up == slot.runs, slot.name
+
+    def everybody_behaves(self):
+        for process in self.group.processes.values():
+            process.manners = Manners()
+        self.machine.behave()
+        until = self.machine.now + 600.0
+        while self.witness is not None and self.machine.now < until and not self.broken:
+            self.time_passes(1.0)
+        self.promises_are_kept()
+        assert self.witness is None, 'a hang: %s' % self.witness.restart.info()
+
+
+AnUpdate.TestCase.settings = settings(
+    max_examples=EXAMPLES or 100, derandomize=not EXAMPLES, stateful_step_count=12, deadline=None,
+    print_blob=True, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
+TestAnUpdate = AnUpdate.TestCase
