@@ -1,6 +1,6 @@
 """What programs declare of their readiness, and the watches that see it."""
 
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Set
 
 from supervisor_restarter.daemon import declaration
 from supervisor_restarter.daemon.declaration import Declaration
@@ -21,6 +21,7 @@ class Readiness:
     def __init__(self, options: Any):
         self.options = options
         self._sockets = Sockets(options)
+        self._asked: Set[Probe] = set()
 
     def declared(self, config: Any) -> Optional[Declaration]:
         """Return what a program declares, or None; `config` is that of a process.
@@ -40,5 +41,5 @@ class Readiness:
         socket is to be had.
         """
         if declared.can_be_asked:
-            return Probe(self.options, declared, delay, changed)
+            return Probe(self.options, declared, delay, changed, self._asked)
         return Notification(self.options, self._sockets, process.config.uid, changed)

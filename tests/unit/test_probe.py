@@ -51,9 +51,9 @@ def answers(data):
     return talk
 
 
-def probe(options, value, changed=lambda: None, clock=None, delay=0.2):
+def probe(options, value, changed=lambda: None, clock=None, delay=0.2, asked=None):
     return Probe(options, declared({'RESTARTER_READY': value}), delay, changed,
-                 clock or FakeClock())
+                 set() if asked is None else asked, clock or FakeClock())
 
 
 def seen_of(options, watch):
@@ -187,7 +187,8 @@ def test_a_trouble_of_ours_is_logged_and_ends_the_attempt(options, server, monke
 
 # When
 
-def test_it_looks_at_once_then_after_10_ms_and_then_ever_more_rarely(options, monkeypatch):
+def attempts(options, monkeypatch, seconds, others=0):
+    """When a probe of an address that refuses makes its attempts, in seconds."""
     clock, times, begin = FakeClock(), [], Attempt.begin
 
     def noted(attempt):
@@ -196,13 +197,38 @@ def test_it_looks_at_once_then_after_10_ms_and_then_ever_more_rarely(options, mo
     monkeypatch.setattr(Attempt, 'begin', noted)
     with socket.socket() as unused:
         unused.bind(('127.0.0.1', 0))
-        watch = probe(options, 'tcp://127.0.0.1:%d' % unused.getsockname()[1], clock=clock)
+        watch = probe(options, 'tcp://127.0.0.1:%d' % unused.getsockname()[1], clock=clock,
+                      asked=set(range(others)))
         assert watch.due() == 0
-        while clock.now < 1001.0:
+        while clock.now < 1000.0 + seconds:
             watch.look()
             turn_until(options, lambda: not options.socket_map)
             clock.forward(watch.due())
-    assert times == pytest.approx([0, 0.01, 0.03, 0.07, 0.15, 0.31, 0.51, 0.71, 0.91])
+    return times
+
+
+def test_it_looks_at_once_after_10_ms_and_then_ever_more_rarely(options, monkeypatch):
+    times = attempts(options, monkeypatch, 4.0)
+    assert times[:9] == pytest.approx([number / 100 for number in range(9)])
+    for before, after in zip(times[8:], times[9:]):
+        assert after - before == pytest.approx(min(0.2, max(0.01, before / 8)))
+
+
+@pytest.mark.parametrize('others, pause', [(19, 0.01), (99, 0.05), (1000, 0.2)])
+def test_the_more_are_asked_the_more_rarely_each(options, monkeypatch, others, pause):
+    assert attempts(options, monkeypatch, 0.3, others)[:2] == pytest.approx([0, pause])
+
+
+def test_one_that_is_ready_or_closed_is_not_asked(options, server):
+    asked = set()
+    url = http(server(answers(OK)))
+    first, second = probe(options, url, asked=asked), probe(options, url, asked=asked)
+    assert asked == {first, second}
+    first.look()
+    turn_until(options, lambda: first.ready)
+    assert asked == {second}
+    second.close()
+    assert asked == set()
 
 
 @pytest.mark.parametrize('delay', [0.2, 50.0])
