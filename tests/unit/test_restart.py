@@ -671,8 +671,10 @@ def test_where_somebody_else_stops_and_starts_them_it_ends_when_the_last_one_is_
     restart.advance(everything=False)
     for name in 'ab':
         world[name].die()
+    world.clock.forward(0.01)
     restart.advance(everything=False)
     world.clock.forward(0.01)
+    assert restart.due() > 0.05
     for name in 'ab':
         world[name].spawn()
         world.clock.forward(0.001)
