@@ -1,6 +1,6 @@
 """The place of one process in its group, and where it stands in a restart."""
 
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Set, Tuple
 
 from supervisor.states import ProcessStates
 
@@ -154,16 +154,17 @@ class Slot:
                 and self.newest.get_state() == ProcessStates.STARTING)
 
     @property
-    def window(self) -> Optional[str]:
-        """In which window it holds a place."""
+    def windows(self) -> Set[str]:
+        """In which windows it holds a place."""
         if self.phase == Phase.FAILED:
-            return None  # it counts as a fault
-        if self.beside is not None:
-            return Window.SURGE
-        if self.phase == Phase.STOPPING or (
-                self.phase == Phase.STARTING and not self.said_to_be_ready):
-            return Window.DOWN
-        return None
+            return set()  # it counts as a fault
+        if self.beside is None:
+            down = self.phase == Phase.STOPPING or (
+                self.phase == Phase.STARTING and not self.said_to_be_ready)
+            return {Window.DOWN} if down else set()
+        up = self.state == ProcessStates.RUNNING or (self.phase == Phase.STOPPING and (
+            self.said_to_be_ready or self.state == ProcessStates.EXITED))
+        return {Window.SURGE} if up else {Window.SURGE, Window.DOWN}
 
     def deadline(self, when: float) -> float:
         """Return until when it has time, in monotonic seconds, if it has until `when`."""

@@ -23,7 +23,7 @@ class Turns:
             slot.began = now
             self.active[slot.name] = slot
         for window, slots in self._held.items():
-            if slot.window == window:
+            if window in slot.windows:
                 slots.setdefault(slot.name, slot)
             else:
                 slots.pop(slot.name, None)

@@ -487,6 +487,20 @@ def test_with_max_unavailable_both_bounds_hold():
     assert world.history[5:] == [('stop', 'a')]
 
 
+def test_one_that_dies_while_its_successor_starts_is_down_as_well():
+    world = World(*'abc', startsecs=5)
+    world['c'].config.startsecs = 1
+    restart = begin(world, ONE._replace(max_unavailable=Limit(1)))
+    restart.advance()
+    assert world.history == [('stop', 'c'), ('spawn', 'b.new')]
+    ends(world, restart, 'b')
+    ends(world, restart, 'c')
+    passes(world, restart, 4.0)
+    assert world.states()['c'] == 'RUNNING' and ('stop', 'a') not in world.history
+    passes(world, restart, 1.1)
+    assert world.states()['b'] == 'RUNNING' and ('stop', 'a') in world.history
+
+
 def test_the_events_of_both_processes_turn_to_their_slot():
     world = World('a')
     restarts = Restarts(world.supervisord, world.clock)
