@@ -25,6 +25,9 @@ from supervisor.supervisord import Supervisor
 
 NEVER = float('inf')
 
+# Beside the wait statuses of children, what else may happen to one.
+READY = -1
+
 # The system's timers, and a transition that asks for more than startsecs.
 PROMPT = 0.005
 AUTORESTART = {'always': RestartUnconditionally, 'unexpected': RestartWhenExitUnexpected,
@@ -34,18 +37,28 @@ AUTORESTART = {'always': RestartUnconditionally, 'unexpected': RestartWhenExitUn
 class Manners(NamedTuple):
     """What the children of a process do, and what happens when there is to be one.
 
-    Seconds; `exits_after` a start, with the exit status `status`. `broken`: 'no file', 'no fork',
-    'no descriptors' or 'no signal', an error of the system.
+    Seconds; `exits_after` a start, with the exit status `status`; `ready_after` it, where the
+    program declares its readiness. `broken`: 'no file', 'no fork', 'no descriptors' or 'no signal',
+    an error of the system.
     """
 
     stops_after: float = 0.0
     exits_after: float = NEVER
     status: int = 0
     broken: str = ''
+    ready_after: float = 0.0
+
+
+class Program:
+    """What the processes of a slot run; `declares` its readiness: '', 'notify' or 'http'."""
+
+    def __init__(self, declares: str):
+        self.manners = Manners()
+        self.declares = declares
 
 
 class Config:
-    """The configuration of a process, as far as Supervisor asks for it."""
+    """The configuration of a process, as far as Supervisor asks for it; copies have its program."""
 
     command = '/bin/program'
     stopsignal = signal.SIGTERM
@@ -54,10 +67,13 @@ class Config:
     startretries = 2
     exitcodes = [0]
     autostart = False
-    uid = None
+    uid = environment = None
+    stdout_logfile = stdout_logfile_maxbytes = stdout_logfile_backups = stdout_syslog = None
+    stderr_logfile = stderr_logfile_maxbytes = stderr_logfile_backups = stderr_syslog = None
 
     def __init__(self, machine: 'Machine', name: str, priority: int = 999, startsecs: int = 1,
-                 autorestart: str = 'unexpected'):
+                 autorestart: str = 'unexpected', declares: str = ''):
+        self.program = Program(declares)
         self.options, self.name = machine, name
         self.priority, self.startsecs = priority, startsecs
         self.autorestart = AUTORESTART[autorestart]
@@ -76,9 +92,15 @@ class Config:
 class Recorded(Subprocess):
     """A process with manners; the machine's history has who stopped and spawned it."""
 
-    def __init__(self, config: Config):
-        super().__init__(config)
-        self.manners = Manners()
+    last_pid = 0
+
+    @property
+    def manners(self) -> Manners:
+        return self.config.program.manners
+
+    @manners.setter
+    def manners(self, manners: Manners) -> None:
+        self.config.program.manners = manners
 
     def get_execv_args(self) -> Tuple[str, List[str]]:
         if self.manners.broken == 'no file':
@@ -120,6 +142,7 @@ class Machine:
         self.now, self.wall = 1000.0, 1700000000.0
         self.mood = SupervisorStates.RUNNING
         self.history: List[Entry] = []
+        self.readiness = Readiness(self)
         self.who = 'others'
         self.spawning: Optional[Recorded] = None
         self.fork_takes = 0.0
@@ -135,7 +158,7 @@ class Machine:
         self.signals = Signals(self)
         self.watch: Callable[..., None] = lambda slack=0.0: None
         self.until = NEVER
-        self._deaths: List[Tuple[float, int, int]] = []
+        self._happens: List[Tuple[float, int, int]] = []  # when, to which child, which wait status
         self._last_pid = 100
 
     def note(self, what: str, process: Recorded) -> None:
@@ -155,15 +178,18 @@ class Machine:
     def pass_time(self, seconds: float) -> None:
         """Let time pass, with what happens in it."""
         until = self.now + seconds
-        while self._deaths and self._deaths[0][0] <= until:
-            when, pid, status = heapq.heappop(self._deaths)
+        while self._happens and self._happens[0][0] <= until:
+            when, pid, what = heapq.heappop(self._happens)
             self._move_to(max(when, self.now))
-            self.dies(pid, status)
+            if what == READY:
+                self.readiness.messages.append(pid)
+            else:
+                self.dies(pid, what)
         self._move_to(until)
 
     def next_event(self, latest: float) -> float:
         """Return when something happens by itself, or `latest`."""
-        times = [self.signals.timer] + [when for when, _, _ in self._deaths[:1]]
+        times = [self.signals.timer] + [when for when, _, _ in self._happens[:1]]
         return min([when for when in times if when > self.now] + [latest])
 
     def _move_to(self, now: float) -> None:
@@ -180,6 +206,7 @@ class Machine:
         self.pass_time(self.fork_takes)
         self._last_pid += 1
         self.children[self._last_pid] = manners
+        self.readiness.forked(self.spawning, self._last_pid)
         if manners.exits_after != NEVER:
             self._dies_in(self._last_pid, manners.exits_after, manners.status << 8)
         return self._last_pid
@@ -198,19 +225,26 @@ class Machine:
             self._dies_in(pid, manners.stops_after, signum)
 
     def behave(self) -> None:
-        """Let every child stop at once when it is told to; those that were told to stop, stop."""
+        """Let every child stop at once when it is told to, and be ready; those that were told to
+        stop, stop.
+        """
         self.children = {pid: Manners() for pid in self.children}
         for pid in list(self.children):
             process = self.pidhistory.get(pid)
             if process is not None and process.killing:
                 self.dies(pid, signal.SIGTERM)
-        self._deaths.clear()
+        self._happens.clear()
+        self.readiness.messages += self.children
 
     def _dies_in(self, pid: int, seconds: float, status: int) -> None:
         if seconds > 0:
-            heapq.heappush(self._deaths, (self.now + seconds, pid, status))
+            self.happens(seconds, pid, status)
         else:
             self.dies(pid, status)
+
+    def happens(self, seconds: float, pid: int, what: int) -> None:
+        """Let a child end with a wait status, or be READY, in so many seconds."""
+        heapq.heappush(self._happens, (self.now + seconds, pid, what))
 
     def dies(self, pid: int, status: int) -> None:
         """Let a child end. supervisord itself ends when one does that it could not signal, so such
@@ -245,16 +279,120 @@ class SleepingPoller(PollPoller):
 
     def poll(self, timeout: float) -> Tuple[List[int], List[int]]:
         machine = self.options
+        said = machine.readiness.read()
         wake = min(machine.now + timeout, machine.until)
         ready = super().poll(0)
-        if not timeout or any(ready):
+        if not timeout or any(ready) or said:
             return ready
         machine.watch()
-        while machine.now < wake and not any(ready):
+        while machine.now < wake and not any(ready) and not machine.readiness.messages:
             machine.pass_time(machine.next_event(wake) - machine.now)
             ready = super().poll(0)
         machine.watch(PROMPT)
+        machine.readiness.read()
         return ready
+
+
+class Readiness:
+    """As supervisor_restarter.daemon.readiness: what programs declare, and the watches for it.
+
+    `last` has the last watch of each process. A watch sees what a child has said at once, and what
+    one is asked for when it is looked at.
+    """
+
+    class Declaration(str):
+        @property
+        def can_be_asked(self) -> bool:
+            return self != 'notify'
+
+    def __init__(self, machine: 'Machine'):
+        self.machine = machine
+        self.last: Dict[int, Watch] = {}
+        self.messages: List[int] = []  # the process ids of children that have said READY
+        self.started: Dict[int, float] = {}
+
+    def declared(self, config: Config) -> Optional['Readiness.Declaration']:
+        declares = config.program.declares
+        return self.Declaration(declares) if declares else None
+
+    def watch(self, process: 'Recorded', declared: 'Readiness.Declaration', delay: float,
+              changed: Callable[[], None]) -> 'Watch':
+        made = self.last[id(process)] = Watch(self.machine, process, declared, delay, changed)
+        return made
+
+    def forked(self, process: 'Recorded', pid: int) -> None:
+        self.started[pid], process.last_pid = self.machine.now, pid
+        watch = self.last.get(id(process))
+        if watch is not None and not watch.closed and not watch.pid:
+            watch.pid = pid
+            if not watch.declared.can_be_asked and process.manners.ready_after != NEVER:
+                self.machine.happens(process.manners.ready_after, pid, READY)
+
+    def read(self) -> bool:
+        """Take in what children have said, if they have."""
+        said = bool(self.messages)
+        while self.messages:
+            pid = self.messages.pop()
+            for watch in self.last.values():
+                if watch.pid == pid and not watch.closed and pid in self.machine.children:
+                    watch.is_ready()
+        return said
+
+    def is_ready(self, process: 'Recorded') -> bool:
+        """Whether that is known of a process. Where somebody else has spawned one that
+        was to notify, its state has to do.
+        """
+        declared, watch = self.declared(process.config), self.last.get(id(process))
+        if declared is None:
+            return True
+        if watch is not None and watch.pid == process.last_pid:
+            return watch.ready
+        return not declared.can_be_asked
+
+
+class Watch:
+    """What is seen of the readiness of one process."""
+
+    seen = 'refused'
+    extended_until = -NEVER
+
+    def __init__(self, machine: 'Machine', process: 'Recorded', declared: Readiness.Declaration,
+                 delay: float, changed: Callable[[], None]):
+        self.machine, self.awaited, self.declared = machine, declared, declared
+        self.process = process
+        self.delay, self.changed = delay, changed
+        self.pid = process.pid
+        self.environment: Dict[str, str] = {}
+        self.ready = self.closed = False
+        self.pause, self.next_look = 0.01, machine.now
+
+    def is_ready(self) -> None:
+        self.ready = True
+        self.changed()
+
+    def look(self) -> None:
+        machine = self.machine
+        if self.declared.can_be_asked and not self.ready and machine.now >= self.next_look:
+            manners = machine.children.get(self.pid)
+            if manners and machine.now >= (
+                    machine.readiness.started[self.pid] + manners.ready_after):
+                self.is_ready()
+            self.next_look = machine.now + min(self.pause, self.delay)
+            self.pause *= 2
+
+    def is_late(self, seconds: float) -> bool:
+        """Whether it has not been looked at when it was due, nor in so many seconds after that."""
+        return (not self.closed and not self.ready and self.declared.can_be_asked
+                and self.process.state in (ProcessStates.STARTING, ProcessStates.RUNNING)
+                and self.machine.now > self.next_look + seconds)
+
+    def due(self) -> float:
+        if self.ready or not self.declared.can_be_asked:
+            return NEVER
+        return max(0.0, self.next_look - self.machine.now)
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class Signals:

@@ -41,17 +41,28 @@ MANNERS = st.builds(
     Manners, stops_after=st.sampled_from([0.0, 0.0, 0.004, 0.4, 3.0, NEVER]),
     exits_after=st.sampled_from([NEVER] * 6 + [0.0, 0.02, 1.0, 4.0]),
     status=st.sampled_from([0, 1]),
-    broken=st.sampled_from([''] * 12 + ['no file', 'no fork', 'no descriptors', 'no signal']))
+    broken=st.sampled_from([''] * 12 + ['no file', 'no fork', 'no descriptors', 'no signal']),
+    ready_after=st.sampled_from([0.0, 0.0, 0.03, 0.7, 3.0, NEVER]))
 
 PROCESS = st.tuples(st.sampled_from(FOUND), MANNERS, st.integers(1, 3),
-                    st.sampled_from([0, 0, 1, 5]), st.sampled_from(sorted(AUTORESTART)))
+                    st.sampled_from([0, 0, 1, 5]), st.sampled_from(sorted(AUTORESTART)),
+                    st.sampled_from(['', '', '', 'notify', 'http']))
 
-SETTINGS = st.builds(
-    Settings, delay=st.sampled_from([0.05, 0.2, 3.0, 1e6]),
-    timeout=st.sampled_from([0.1, 2.0, 5.0, 60.0, 1e6]), stagger_factor=st.integers(1, 5),
-    max_unavailable=st.one_of(st.just(Limit(0)), st.integers(1, 4).map(Limit),
-                              st.integers(0, 100).map(lambda share: Limit(share, True))),
-    max_surge=st.just(Limit(0)))
+NONE = st.just(Limit(0))
+LIMIT = st.one_of(st.integers(1, 4).map(Limit),
+                  st.integers(1, 100).map(lambda share: Limit(share, True)))
+
+
+
+def some_settings(max_unavailable, max_surge):
+    return st.builds(
+        Settings, delay=st.sampled_from([0.05, 0.2, 3.0, 1e6]),
+        timeout=st.sampled_from([0.1, 2.0, 5.0, 60.0, 1e6]), stagger_factor=st.integers(1, 5),
+        max_unavailable=max_unavailable, max_surge=max_surge)
+
+
+SURGES = some_settings(st.one_of(NONE, NONE, LIMIT), LIMIT)
+SETTINGS = st.one_of(some_settings(NONE, NONE), some_settings(LIMIT, NONE), SURGES)
 
 WHICH = st.integers(0, 199)
 
@@ -79,7 +90,7 @@ class ARestart(RuleBasedStateMachine):
         self.time.__enter__()
         self.supervisord = make_supervisord(self.machine, ['web', 'db'])
         self.rpc = SupervisorNamespaceRPCInterface(self.supervisord)
-        self.restarts = Restarts(self.supervisord, self.machine)
+        self.restarts = Restarts(self.supervisord, self.machine, self.machine.readiness)
         self.mainloop = MainLoop(self.machine, self.restarts)
         self.own_pace = own_pace == 7
         if self.own_pace:
@@ -98,9 +109,9 @@ class ARestart(RuleBasedStateMachine):
         self.began = True
         self.somebody_restarts(first, 'web')
 
-    def add(self, group, name, state, manners, priority, startsecs, autorestart):
+    def add(self, group, name, state, manners, priority, startsecs, autorestart, declares):
         group = self.supervisord.process_groups[group]
-        config = Config(self.machine, name, priority, startsecs, autorestart)
+        config = Config(self.machine, name, priority, startsecs, autorestart, declares)
         process = group.processes[name] = config.make_process(group)
         if state in (ProcessStates.RUNNING, ProcessStates.STARTING, ProcessStates.STOPPING,
                      ProcessStates.UNKNOWN):
@@ -177,11 +188,21 @@ class ARestart(RuleBasedStateMachine):
             assert not self.broken + bugs, '\n'.join(self.broken[:3] + bugs[:1])
 
     @invariant()
+    def every_child_is_in_a_group(self):
+        if self.began and not self.ended:
+            there = {process.pid for group in self.supervisord.process_groups.values()
+                     for process in group.processes.values()}
+            lost = [self.machine.pidhistory[pid] for pid in set(self.machine.children) - there]
+            # Of one that cannot be stopped, Supervisor says that it is.
+            assert all(process.state == ProcessStates.UNKNOWN for process in lost), lost
+
+    @invariant()
     def nothing_is_left_in_supervisord(self):
         """P7."""
         if self.began and not self.witnesses:
             signals = self.machine.signals
             assert not self.machine.socket_map
+            assert all(watch.closed for watch in self.machine.readiness.last.values())
             assert signals.timer == NEVER and signals.handler == signals.SIG_DFL
             assert signals.descriptor == self.other_wakeup
 
@@ -195,12 +216,17 @@ class ARestart(RuleBasedStateMachine):
         try:
             restart = self.restarts.begin(group, chosen)
         except RPCError as refused:
-            assert refused.code == Faults.RESTART_IN_PROGRESS
-            assert group in self.witnesses
+            if refused.code == Faults.INCORRECT_PARAMETERS:
+                assert chosen.max_surge and 'would have this name' in refused.text
+                assert any(name[-4:] in ('.new', '.old') and process.state == ProcessStates.UNKNOWN
+                           for name, process in self.group_of(group).processes.items())
+            else:
+                assert refused.code == Faults.RESTART_IN_PROGRESS
+                assert group in self.witnesses
         else:
             assert group not in self.witnesses
             self.witnesses[group] = Witness(self.machine, self.supervisord, restart,
-                                            self.supervisord.process_groups[group], chosen)
+                                            self.group_of(group), chosen)
             self.watch(restart, self.witnesses[group])
         self.mainloop.turn()
 
@@ -254,15 +280,18 @@ class ARestart(RuleBasedStateMachine):
 
     # processes
 
+    def group_of(self, name):
+        return self.supervisord.process_groups[name]
+
     def pick(self, which, group='web'):
-        group = self.supervisord.process_groups[group]
+        group = self.group_of(group)
         names = sorted(group.processes)
         return group.processes[names[which % len(names)]] if names else None
 
     def touch(self, process):
         witness = self.witnesses.get(process.group.config.name)
         if witness is not None:
-            witness.touched.add(process.config.name)
+            witness.touch(process)
 
     @rule(which=WHICH, status=st.sampled_from([signal.SIGKILL, 0, 256]))
     def a_process_dies(self, which, status):
@@ -297,7 +326,7 @@ class ARestart(RuleBasedStateMachine):
 
     @rule(method=st.sampled_from(['stopProcess', 'startProcess']))
     def somebody_stops_or_starts_all(self, method):
-        for name, process in self.supervisord.process_groups['web'].processes.items():
+        for name, process in list(self.group_of('web').processes.items()):
             self.touch(process)
             self.call(method, 'web:' + name, False)
 
@@ -331,7 +360,7 @@ class ARestart(RuleBasedStateMachine):
                 self.machine.dies(process.pid, signal.SIGKILL)
         self.supervisord.reap()
         if self.supervisord.remove_process_group('web'):
-            names = sorted(group.processes) if again else []
+            names = [name for name in sorted(group.processes) if name.isalnum()] if again else []
             configs = [Config(self.machine, name) for name in names]
             self.supervisord.add_process_group(GroupConfig(self.machine, 'web', configs))
 
@@ -363,7 +392,7 @@ class ARestart(RuleBasedStateMachine):
         seconds = 30.0
         for name, witness in list(self.witnesses.items()):
             chosen = witness.settings
-            if witness.limit:
+            if chosen.rolling:
                 seconds += 6.0 * len(witness.processes)
             elif chosen.delay * chosen.stagger_factor < 60:
                 seconds += chosen.delay * chosen.stagger_factor
@@ -378,7 +407,19 @@ class ARestart(RuleBasedStateMachine):
         self.nothing_is_left_in_supervisord()
 
 
-ARestart.TestCase.settings = settings(
+class ASurge(ARestart):
+    """The same, but it begins with new before old."""
+
+    @initialize(few=st.lists(PROCESS, max_size=6), times=st.sampled_from([1, 1, 1, 6]),
+                other=st.lists(PROCESS, min_size=1, max_size=2), own_pace=st.integers(0, 7),
+                may_shut_down=st.integers(0, 5),
+                fork_takes=st.sampled_from([0.0001, 0.0001, 0.003, 0.04]), first=SURGES)
+    def begin(self, **chosen):
+        ARestart.begin(self, **chosen)
+
+
+ARestart.TestCase.settings = ASurge.TestCase.settings = settings(
     max_examples=EXAMPLES or 1000, derandomize=not EXAMPLES, stateful_step_count=25, deadline=None,
     print_blob=True, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
 TestARestart = ARestart.TestCase
+TestASurge = ASurge.TestCase

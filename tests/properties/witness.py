@@ -26,8 +26,9 @@ def promise(kept: Any, text: str, *values: Any) -> None:
 
 
 class Witness:
-    """Watches one restart. `touched` are processes that somebody, or they themselves, ended,
-    started or removed since the call.
+    """Watches one restart. `processes` has, for each slot, the process that has it now. `touched`
+    are slots whose processes somebody, or they themselves, ended, started or removed since the
+    call.
 
     Its methods raise Broken.
     """
@@ -38,12 +39,18 @@ class Witness:
         self.restart, self.group, self.settings = restart, group, settings
         self.began = machine.now
         self.processes: Dict[str, Recorded] = dict(group.processes)
+        self.originals = dict(self.processes)
+        self.successors: Dict[str, Recorded] = {}
         self.found = {name: (p.state, p.pid) for name, p in self.processes.items()}
         self.to_stop = sorted((self.rank(name) for name, (state, _) in self.found.items()
                                if state in (ProcessStates.RUNNING, ProcessStates.STARTING,
                                             ProcessStates.UNKNOWN)), reverse=True)
-        self.limit = settings.max_unavailable and settings.max_unavailable.of(len(self.processes))
-        self.stopped: Dict[str, float] = {}  # by the restart: when
+        self.limit, self.surge = (
+            option.of(len(self.processes)) if option else 0
+            for option in (settings.max_unavailable, settings.max_surge))
+        self.turns: Dict[str, float] = {}  # when they began: with a stop, or with a successor
+        self.stopped: Dict[str, float] = {}  # the processes of the call, by the restart: when
+        self.told_to_stop: Set[int] = set()  # the process ids
         self.spawned: List[str] = []  # by the restart
         self.renewed: Set[str] = set()  # those spawned since the call, by whomever
         self.touched = {
@@ -53,6 +60,7 @@ class Witness:
         self.had_its_turn: Set[str] = set()  # they have been up since
         self.clock_was_set = False
         self.down_since: Dict[str, float] = {}  # as it was when supervisord slept
+        self.known: Set[str] = set()  # faults
         self.ended_with = None  # the outcome when it was first seen
         self.passes()
 
@@ -61,6 +69,42 @@ class Witness:
     def rank(self, name: str):
         return self.processes[name].config.priority, name
 
+    def slot_of(self, process: Recorded) -> str:
+        """The name of its slot; a second process of a slot has the name and four letters more."""
+        name = process.config.name
+        return name if name in self.processes else name[:-4]
+
+    def touch(self, process: Recorded) -> None:
+        self.touched.add(self.slot_of(process))
+
+    def follow(self) -> None:
+        """See which successors have taken over."""
+        for name, successor in self.successors.items():
+            if self.group.processes.get(name) is successor:
+                self.processes[name] = successor
+                self.renewed.add(name)
+
+    def beside(self, name: str) -> List[Recorded]:
+        """The second process of a slot, if there is one that can be stopped."""
+        if self.supervisord.process_groups.get(self.group.config.name) is not self.group:
+            return []
+        there = (self.group.processes.get(name + suffix) for suffix in ('.new', '.old'))
+        return [process for process in there
+                if process is not None and process.state != ProcessStates.UNKNOWN
+                and (process is self.successors.get(name) or process is self.originals[name])]
+
+    def newest(self, name: str) -> Recorded:
+        """The process that has the slot, or is to have it."""
+        return self.successors[name] if self.successors.get(name) in self.beside(name) else (
+            self.processes[name])
+
+    def surging(self, faults: Dict[str, Dict]) -> int:
+        return sum(1 for name in self.successors if name not in faults and self.beside(name))
+
+    def alive(self) -> int:
+        both = [*self.originals.values(), *self.successors.values()]
+        return sum(1 for process in both if process.pid)
+
     def here(self, name: str) -> bool:
         return (self.supervisord.process_groups.get(self.group.config.name) is self.group
                 and self.group.processes.get(name) is self.processes[name])
@@ -68,11 +112,25 @@ class Witness:
     def faults(self) -> Dict[str, Dict]:
         return {fault['name']: fault for fault in self.restart.info()['faults'] if fault['name']}
 
+    def is_ready(self, name: str) -> bool:
+        """Whether all that is to be known of it, beside its state, is known."""
+        process = self.processes[name]
+        new = name in self.renewed and (name not in self.successors or not self.beside(name)
+                                        or process is self.successors[name])
+        return not new or self.machine.readiness.is_ready(process)
+
+    def is_restarted(self, name: str) -> bool:
+        process = self.processes[name]
+        return self.is_ready(name) and (process.state == ProcessStates.RUNNING or (
+            process.state == ProcessStates.EXITED and process.config.startsecs == 0
+            and process.exitstatus in process.config.exitcodes))
+
     def is_up(self, name: str) -> bool:
         process = self.processes[name]
-        return process.state == ProcessStates.RUNNING or (
-            process.state == ProcessStates.EXITED and process.config.startsecs == 0
-            and process.exitstatus in process.config.exitcodes)
+        watched = self.machine.readiness.last.get(id(process))
+        return self.is_restarted(name) or (
+            process.state == ProcessStates.STARTING and watched is not None
+            and watched.pid == process.pid and watched.ready)
 
     def unavailable(self, faults: Dict[str, Dict]) -> int:
         return sum(1 for name in self.processes
@@ -91,8 +149,8 @@ class Witness:
         return gone > self.restart.info()['removed']
 
     def is_pending(self, name: str, faults: Dict[str, Dict]) -> bool:
-        return name not in faults and self.here(name) and not (
-            name in self.renewed and self.is_up(name))
+        return name not in faults and self.here(name) and bool(self.beside(name) or not (
+            name in self.renewed and self.is_restarted(name)))
 
     def described(self, name: str) -> str:
         process = self.processes[name]
@@ -104,15 +162,26 @@ class Witness:
     # what the restart does
 
     def stops(self, process: Recorded) -> None:
-        name = process.config.name
-        info = self.restart.info()
+        self.follow()
+        name, info = self.slot_of(process), self.restart.info()
         promise(self.machine.mood == SupervisorStates.RUNNING, 'P5: %s stopped in shutdown', name)
+        promise(process.pid not in self.told_to_stop, 'P2: %s stopped twice', name)
+        self.told_to_stop.add(process.pid)
+        successor = self.successors.get(name)
+        if process is successor and self.processes[name] is not successor:
+            promise(name in self.faults() or info['state'] == 'SETTLING' or not self.here(name),
+                    'surge: the successor of %s stopped, and all is well', name)
+            return
+        if successor is not None and process is self.originals[name]:
+            promise(self.is_up(name) or name in self.touched,
+                    'surge: %s stopped, and its successor is not up', name)
+            self.stopped[name] = self.machine.now
+            return
         promise(self.processes.get(name) is process and self.here(name), '%s is not its', name)
         promise(info['state'] == 'RESTARTING', 'P4: %s stopped while it settles', name)
         promise(name not in self.stopped, 'P2: %s stopped twice', name)
         promise(name not in self.renewed, 'P2: %s stopped after it was replaced', name)
-        promise(not self.stopped or self.rank(name) < self.rank(list(self.stopped)[-1]),
-                'order: %s stopped after %s', name, list(self.stopped)[-1:])
+        promise(self.limit or not self.surge, 'surge: %s stopped, and it has no successor', name)
         if self.limit:
             out = self.unavailable(self.faults())
             promise(out < self.limit, 'pacing: %s stopped while %s of %s are out', name, out,
@@ -121,14 +190,36 @@ class Witness:
             allowed = self.batches_begun(self.machine.now - self.began)
             promise(len(self.stopped) < allowed, 'pacing: %s stopped before its batch', name)
         self.stopped[name] = self.machine.now
+        self.has_its_turn(name)
 
     def spawns(self, process: Recorded) -> None:
-        name = process.config.name
+        self.follow()
+        name = self.slot_of(process)
         promise(self.machine.mood == SupervisorStates.RUNNING, 'P5: %s spawned in shutdown', name)
+        promise(not process.pid, 'two lives: %s spawned', name)
+        if process.config.name != name:
+            self.spawns_a_successor(process, name)
+            return
         promise(self.processes.get(name) is process and self.here(name), '%s is not its', name)
         promise(name not in self.spawned, 'P2: %s spawned twice', name)
-        promise(not process.pid, 'two lives: %s spawned', name)
         self.spawned.append(name)
+
+    def spawns_a_successor(self, process: Recorded, name: str) -> None:
+        faults, info = self.faults(), self.restart.info()
+        promise(process.config.name == name + '.new' and self.here(name), '%s is not its', name)
+        promise(info['state'] == 'RESTARTING', 'P4: a successor of %s while it settles', name)
+        promise(name not in self.successors and name not in self.stopped and name not in faults,
+                'P2: a successor of %s, which had its turn', name)
+        promise(self.surging(faults) + len(faults) < self.surge,
+                'pacing: a successor of %s, while %s surge and %s failed', name,
+                self.surging(faults), len(faults))
+        self.successors[name] = process
+        self.has_its_turn(name, self.machine.fork_takes)
+
+    def has_its_turn(self, name: str, takes: float = 0.0) -> None:
+        promise(not self.turns or self.rank(name) < self.rank(list(self.turns)[-1]),
+                'order: the turn of %s after that of %s', name, list(self.turns)[-1:])
+        self.turns[name] = self.machine.now + takes
 
     def passes(self) -> None:
         """Before each pass."""
@@ -136,7 +227,10 @@ class Witness:
 
     def passed(self) -> None:
         """After each pass."""
+        self.follow()
         info = self.restart.info()
+        promise(self.alive() <= len(self.originals) + self.surge, 'surge: %s of %s are alive',
+                self.alive(), len(self.originals))
         numbers = [info[phase] for phase in PHASES]
         promise(min(numbers) >= 0 and sum(numbers) == info['total'] == len(self.processes),
                 'info() does not add up: %s', info)
@@ -145,10 +239,13 @@ class Witness:
         promise(len(names) == len(set(names)), 'two faults for one: %s', names)
         promise(info['failed'] == len(names), 'info() does not fit its faults: %s', info)
         for fault in faults:
-            self.fault_is_justified(fault['name'], fault)
+            if fault['name'] not in self.known:
+                self.known.add(fault['name'])
+                self.fault_is_justified(fault['name'], fault)
         new = self.spawned[self.spawned_before:]
         promise(new == sorted(new, key=self.rank), 'order: spawned %s in one pass', new)
-        self.had_its_turn.update(name for name in self.renewed if self.is_up(name))
+        self.had_its_turn.update(name for name in self.renewed
+                                 if self.is_up(name) and not self.beside(name))
         took = self.machine.now - self.pass_began
         promise(took < 0.05 + 2 * self.machine.fork_takes, 'P6: a pass of %s seconds', took)
         outcome = self.restart.outcome
@@ -165,6 +262,7 @@ class Witness:
             return
         faults = self.faults()
         for name in self.processes:
+            promise(not self.beside(name), 'surge: a second process of %s is left', name)
             taken = name in self.stopped or name in self.spawned
             if not self.here(name) or not taken and self.rank(name) in self.to_stop:
                 continue
@@ -178,6 +276,14 @@ class Witness:
         if fault['code'] == Faults.BAD_STATE:
             promise(self.processes[name].state == ProcessStates.UNKNOWN or name in self.touched,
                     '%s is not UNKNOWN: %s', name, fault['text'])
+            return
+        if fault['code'] == Faults.NOT_READY:
+            began = self.turns.get(name, self.began) if self.settings.rolling else self.began
+            promise(self.machine.now - began > self.settings.timeout - NONE_LOST,
+                    'too early: %s: %s', name, fault['text'])
+            newest = self.successors.get(name, self.processes[name])
+            promise(not self.machine.readiness.is_ready(newest), 'ready: %s: %s', name,
+                    fault['text'])
             return
         promise(name in self.touched, 'nothing happened to %s: %s', name, fault['text'])
 
@@ -201,7 +307,8 @@ class Witness:
         if Faults.TIMEOUT in codes:
             promise(elapsed > self.settings.timeout - NONE_LOST, 'P4: early, at %s', elapsed)
         if Faults.STOPPED_EARLY in codes:
-            promise(self.limit and len(faults) >= self.limit, 'stopped early for nothing')
+            promise(any(0 < limit <= len(faults) for limit in (self.limit, self.surge)),
+                    'stopped early for nothing')
         shutdown = self.machine.mood < SupervisorStates.RUNNING
         promise((Faults.SHUTDOWN_STATE in codes) == shutdown, 'P5: %s', codes)
         removed = self.supervisord.process_groups.get(self.group.config.name) is not self.group
@@ -211,26 +318,33 @@ class Witness:
         """supervisord is about to sleep, so there must be nothing to do; or it has slept, and there
         was nothing to do until a moment ago, which is `slack` seconds.
         """
+        self.follow()
         machine, info = self.machine, self.restart.info()
         if info['state'] == 'FINISHED' or self.removal_is_unnoticed():
             return
         elapsed, faults = machine.now - self.began, self.faults()
         pending = [name for name in self.processes if self.is_pending(name, faults)]
-        promise(pending, 'idle: all are restarted, and it has not finished')
+        promise(pending or any(map(self.beside, self.successors)),
+                'idle: all are restarted, and it has not finished')
         if info['state'] == 'RESTARTING' and info['waiting']:
-            if self.limit:
-                promise(self.unavailable(faults) >= self.limit, 'idle: there is room for one more')
+            if self.settings.rolling:
+                promise(self.unavailable(faults) >= self.limit, 'idle: one more may be down')
+                promise(self.surging(faults) + len(faults) >= self.surge, 'idle: one may come')
             else:
                 begun = self.batches_begun(elapsed - NONE_LOST - slack)
                 promise(info['waiting'] <= len(self.to_stop) - begun, 'idle: a batch is late')
-        if not self.limit and self.restart.outcome is None:
+        if not self.settings.rolling and self.restart.outcome is None:
             allowed = self.settings.timeout + NONE_LOST + slack
             promise(elapsed <= allowed, 'P4: late, at %s', elapsed)
         for name in pending:
             self.nothing_to_do_for(name, slack)
         late = [name for name in pending if self.is_late(name, slack)]
         # Staggered, only the last one to come up is waited for.
-        promise(not late or not self.limit and late != pending, 'idle: up are %s', late)
+        promise(not late or not self.settings.rolling and late != pending, 'idle: up are %s', late)
+        unseen = [name for name in pending if name in self.renewed or name in self.successors
+                  for watch in [machine.readiness.last.get(id(self.newest(name)))]
+                  if watch is not None and watch.is_late(slack)]
+        promise(not unseen, 'idle: not looked at are %s', unseen)
 
     def nothing_to_do_for(self, name: str, slack: float) -> None:
         process, machine = self.processes[name], self.machine
@@ -243,15 +357,23 @@ class Witness:
                 down_since = self.down_since.setdefault(name, machine.now)
                 promise(machine.now - down_since <= patience + slack,
                         'idle: %s could be spawned', name)
-            if (self.limit and self.restart.outcome is None and name in self.stopped
-                    and name not in self.had_its_turn):
-                allowed = self.settings.timeout + NONE_LOST + slack
-                promise(machine.now - self.stopped[name] <= allowed,
-                        'P4: %s takes longer than its time', name)
+        if (self.settings.rolling and self.restart.outcome is None and name in self.turns
+                and name not in self.had_its_turn and not self.is_taken_back(name)):
+            allowed = self.settings.timeout + NONE_LOST + slack
+            promise(machine.now - self.turns[name] <= allowed,
+                    'P4: %s takes longer than its time', name)
+
+    def is_taken_back(self, name: str) -> bool:
+        """Whether its turn has ended without a new process, as the restart settles."""
+        return self.restart.info()['state'] == 'SETTLING' and name not in self.stopped
 
     def is_late(self, name: str, slack: float) -> bool:
-        """Whether it is up, unnoticed."""
-        process = self.processes[name]
-        return (process.state == ProcessStates.STARTING and not self.clock_was_set
+        """Whether it is up, unnoticed; where one is leaving beside it, that one is waited for."""
+        process = self.newest(name)
+        leaving = process is self.processes[name] and self.beside(name)
+        # Such a one was up when it exited, and is looked at again when all the others are up.
+        again = process.config.startsecs == 0 and name in self.had_its_turn
+        return (not leaving and not again and not self.clock_was_set
+                and process.state == ProcessStates.STARTING
                 and self.machine.time() - process.laststart - process.config.startsecs
                 > PROMPT + slack)
