@@ -67,6 +67,7 @@ class Chaos:
             {'max_unavailable': '50%'}, {'max_surge': 1}, {'max_surge': '30%'},
             {'max_surge': 2, 'max_unavailable': 1, 'timeout': 3}])
         self.daemon.rpc.restarter.restartProcessGroup(name, dict(options, wait=False))
+        self.done['restart, with max_surge = %s' % options.get('max_surge', 0)] += 1
 
     def script(self, name: str, process: str) -> None:
         self.clients.append(script(self.daemon, '--timeout', '5', name))
