@@ -23,8 +23,6 @@ class StartOnly:
     @staticmethod
     def begin(slot: Slot, hands: Any) -> Standing:
         hands.configs.prepare(slot)
-        if not slot.process.pid:  # Whoever starts it from now on, it is what it is to be.
-            hands.configs.install(slot)
         return Standing(Phase.STOPPING)
 
     @staticmethod
@@ -39,7 +37,7 @@ class StartOnly:
 
     @staticmethod
     def down(slot: Slot, hands: Any) -> Optional[Standing]:
-        hands.configs.install(slot)
+        hands.configs.install(slot)  # whoever starts it from now on
         return None
 
 

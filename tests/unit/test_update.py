@@ -274,9 +274,24 @@ def test_cancelled_each_slot_is_wholly_old_or_wholly_new():
     assert world.history == [('spawn', 'e'), ('stop', 'c'), ('spawn', 'c')]
 
 
+def test_whoever_starts_what_was_found_down_starts_the_new_one():
+    world = World()
+    for name in 'ab':
+        world.add(name, ProcessStates.BACKOFF)
+    spawn = world['a'].spawn
+    world['a'].spawn = lambda: (world.clock.forward(1.0), spawn())  # no time for another one
+    update = Update(world, 'a=replace b=replace')
+    assert world.history == [('spawn', 'a')]
+    world['b'].spawn()  # as Supervisor does from BACKOFF
+    update.passes(1.1)
+    assert update.restart.outcome is True and update.says() == {'a': True, 'b': True}
+
+
 @pytest.mark.parametrize('settings', [SLOW, SURGE])
-def test_one_for_which_no_log_file_can_be_made_is_not_stopped(settings):
-    world = World('a')
+@pytest.mark.parametrize('state', [ProcessStates.RUNNING, ProcessStates.STOPPED])
+def test_one_for_which_no_log_file_can_be_made_is_left_as_it_is(settings, state):
+    world = World()
+    world.add('a', state)
     old, FakeConfig.no_log = world['a'].config, OSError(28, 'No space')
     try:
         update = Update(world, 'a=replace', settings)
