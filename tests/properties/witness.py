@@ -175,6 +175,8 @@ class Witness:
         if successor is not None and process is self.originals[name]:
             promise(self.is_up(name) or name in self.touched,
                     'surge: %s stopped, and its successor is not up', name)
+            promise(info['state'] == 'RESTARTING' or name in self.touched,
+                    'P4: %s is handed over while it settles', name)
             self.stopped[name] = self.machine.now
             return
         promise(self.processes.get(name) is process and self.here(name), '%s is not its', name)
