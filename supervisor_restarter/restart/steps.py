@@ -110,6 +110,8 @@ class Steps:
         elif standing.phase != slot.phase:
             self.move(slot, standing.phase)
             slot.way.moved(slot, self.hands)
+        elif slot.phase == Phase.RESTARTED:
+            slot.close_watch()  # of one that somebody else has spawned since
         now = self.clock.monotonic()
         if slot.is_awaited and now >= self.times.deadline_of(slot):
             self._fail(slot, Standing(Phase.FAILED, Faults.NOT_READY, 'after %.3g seconds: %s' % (

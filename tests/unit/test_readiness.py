@@ -264,6 +264,30 @@ def test_the_watch_of_a_process_that_was_replaced_says_nothing_of_the_new_one():
     assert not restart.finished
 
 
+def test_of_one_that_somebody_else_restarts_when_it_was_up_no_watch_is_left():
+    world, readiness = World('a', 'b'), FakeReadiness(a=URL)
+    watch = readiness.watch
+
+    def one_that_is_ready(*arguments):
+        made = watch(*arguments)
+        made.ready = True
+        return made
+    readiness.watch = one_that_is_ready
+    restart = begin(world, readiness)
+    down(world, restart, 'a')
+    passes(world, restart, 1.1)
+    assert restart.info()['restarted'] == 1
+    first = readiness.watches['a']
+    world['a'].die()
+    world['a'].spawn()
+    world['a'].change_state(ProcessStates.RUNNING)
+    restart.advance()
+    restart.changed('a', running=False)
+    restart.advance(everything=False)
+    assert readiness.watches['a'] is not first
+    assert readiness.watches['a'].closed
+
+
 def stopping_supervisord(world):
     world.supervisord.options.mood = -1
 
