@@ -233,8 +233,8 @@ class Daemon:
         process = Path('/proc/%d' % pid)
         try:
             command = (process / 'cmdline').read_bytes()
-            if command == Path('/proc/%d/cmdline' % self.pid).read_bytes():
-                return False
+            if not command or command == Path('/proc/%d/cmdline' % self.pid).read_bytes():
+                return False  # empty: in the midst of the exec
             status = (process / 'status').read_text()
         except (FileNotFoundError, ProcessLookupError):  # gone again
             return True
