@@ -182,11 +182,11 @@ def test_a_new_process_goes_on_with_the_automatic_log_file_of_its_slot():
         log = Path(daemon.processes('web')['web_000']['stdout_logfile'])
         wait_until(lambda: log.read_text() == 'old\n')
         files = set(os.listdir(str(daemon.folder)))
-        for options in ({}, {'max_surge': 1}):
-            daemon.write_configuration(some(1, command % ('new' + 'er' * len(options))))
+        for options, written in ({}, 'old\nnew\n'), ({'max_surge': 1}, 'old\nnew\nnewer\n'):
+            daemon.write_configuration(some(1, command % written.split()[-1]))
             assert update(daemon, options) is True
             assert daemon.processes('web')['web_000']['stdout_logfile'] == str(log)
-        wait_until(lambda: log.read_text() == 'old\nnew\nnewer\n')
+            wait_until(lambda: log.read_text() == written, 'it has written %r' % written)  # noqa: B023
         assert set(os.listdir(str(daemon.folder))) == files
 
 
