@@ -22,8 +22,9 @@ class Turns:
         elif slot.name not in self.active:
             slot.began = now
             self.active[slot.name] = slot
+        windows = slot.windows
         for window, slots in self._held.items():
-            if window in slot.windows:
+            if window in windows:
                 slots.setdefault(slot.name, slot)
             else:
                 slots.pop(slot.name, None)
