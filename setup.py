@@ -24,7 +24,7 @@ setup(
     version=re.search(r"^__version__ = '(.+)'$",
                       text('supervisor_restarter/__init__.py'), re.M).group(1),
     description='Restarts the process groups of Supervisor at the speed of the processes: '
-                'all at once, staggered or rolling',
+                'all at once, staggered, rolling or new before old',
     long_description=with_full_links(text('README.md')),
     long_description_content_type='text/markdown',
     license='Apache-2.0',

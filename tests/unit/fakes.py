@@ -254,3 +254,12 @@ class World:
     def states(self):
         return {name: getProcessStateDescription(process.state)
                 for name, process in self.group.processes.items()}
+
+
+def passes(world, restart, seconds):
+    """Let time pass as the main loop does: a pass whenever one is due."""
+    until = world.clock.now + seconds
+    while not restart.finished and world.clock.now + restart.due() <= until:
+        world.clock.forward(restart.due())
+        restart.advance(everything=False)
+    world.clock.forward(max(0.0, until - world.clock.now))

@@ -7,7 +7,7 @@ from supervisor_restarter.restart.faults import RPCError
 from supervisor_restarter.restart.group_restart import GroupRestart
 from supervisor_restarter.restart.roster import CannotRestart
 from supervisor_restarter.restart.settings import Limit, Settings
-from tests.unit.fakes import FakeReadiness, World
+from tests.unit.fakes import FakeReadiness, World, passes
 
 URL = 'http://127.0.0.1:8001/health'
 LATE = Settings(timeout=100.0, delay=50.0)
@@ -18,15 +18,6 @@ def begin(world, readiness, settings=LATE):
     restart = GroupRestart(world.supervisord, world.group, settings, world.clock, readiness)
     restart.advance()
     return restart
-
-
-def passes(world, restart, seconds):
-    """Let time pass as the main loop does: a pass whenever one is due."""
-    until = world.clock.now + seconds
-    while not restart.finished and world.clock.now + restart.due() <= until:
-        world.clock.forward(restart.due())
-        restart.advance(everything=False)
-    world.clock.forward(max(0.0, until - world.clock.now))
 
 
 def down(world, restart, *names):

@@ -11,7 +11,7 @@ from supervisor_restarter.restart.plan import Action, Plan, Planned
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.roster import CannotRestart
 from supervisor_restarter.restart.settings import Limit, Settings
-from tests.unit.fakes import FakeConfig, FakeProcess, FakeReadiness, World
+from tests.unit.fakes import FakeConfig, FakeProcess, FakeReadiness, World, passes
 
 URL = 'http://127.0.0.1:8001/health'
 ONE = Settings(timeout=100.0, delay=50.0, max_surge=Limit(1))
@@ -27,15 +27,6 @@ def begin(world, settings=ONE, readiness=None):
     restart = GroupRestart(world.supervisord, world.group, settings, world.clock, readiness)
     restart.advance()
     return restart
-
-
-def passes(world, restart, seconds):
-    """Let time pass as the main loop does: a pass whenever one is due."""
-    until = world.clock.now + seconds
-    while not restart.finished and world.clock.now + restart.due() <= until:
-        world.clock.forward(restart.due())
-        restart.advance(everything=False)
-    world.clock.forward(max(0.0, until - world.clock.now))
 
 
 def ends(world, restart, name, **how):
