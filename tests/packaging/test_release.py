@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.results import RESULTS
 from supervisor_restarter import __version__
 from tests.packaging.conftest import ROOT, Environment, run
 
@@ -113,3 +114,8 @@ def test_the_tests_in_the_sdist_pass_where_the_sdist_is_installed(unpacked, sdis
     said = run(environment.python, '-m', 'pytest', '-m', 'not packaging', 'tests/unit',
                'tests/integration/test_demo.py', cwd=str(unpacked))
     assert ' passed' in said and ' failed' not in said
+
+
+def test_the_results_of_a_benchmark_go_where_git_does_not_look():
+    ignored = (ROOT / '.gitignore').read_text().split()
+    assert RESULTS.relative_to(ROOT).parts[0] + '/' in ignored
