@@ -1,5 +1,6 @@
 """What is put into supervisord while a restart runs, and that all of it is taken out again."""
 
+import gc
 import os
 import signal
 import threading
@@ -70,6 +71,7 @@ NOTHING = ({}, signal.SIG_DFL, (0.0, 0.0), set(), set())
 
 
 def test_when_the_last_restart_ends_nothing_is_left(mainloop, options):
+    gc.collect()  # What other tests have left must not be closed in between.
     descriptors = os.listdir('/proc/self/fd')
     begin(mainloop, 3, 0.01)
     assert residue(options) != NOTHING

@@ -1,5 +1,6 @@
 """What a process says of itself, and where its socket is."""
 
+import gc
 import math
 import os
 import socket
@@ -189,6 +190,7 @@ def test_where_no_socket_is_to_be_had_nothing_is_left(options, sockets, monkeypa
     def fail(path, user, group):
         raise PermissionError(1, 'Operation not permitted')
     monkeypatch.setattr(os, 'chown', fail)
+    gc.collect()  # What other tests have left must not be closed in between.
     descriptors = os.listdir('/proc/self/fd')
     with pytest.raises(PermissionError):
         Heard(options, sockets, user=65534)
