@@ -3,6 +3,7 @@
     make demo
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -43,13 +44,26 @@ class Demo:
         shutil.rmtree(self.folder)
 
     def command(self, name, *arguments, **options):
-        return subprocess.run([str(SCRIPTS / name), '-c', str(CONFIGURATION)] + list(arguments),
-                              env=self.environment, stdin=subprocess.DEVNULL,
-                              universal_newlines=True, **options)
+        """Run a command; return its exit status, and what it wrote where `stdout` is a pipe."""
+        running = None
+        try:
+            # A signal in the midst of this would leave the command behind, and nobody to read it.
+            with signals_held():
+                running = subprocess.Popen(
+                    [str(SCRIPTS / name), '-c', str(CONFIGURATION)] + list(arguments),
+                    env=self.environment, stdin=subprocess.DEVNULL, universal_newlines=True,
+                    **options)
+            output = running.communicate()[0]
+        except SystemExit:
+            if running is not None:
+                running.kill()
+                running.wait()
+            raise
+        return running.returncode, output
 
     def pids(self):
         """Return the process ids of those that are RUNNING, by name."""
-        status = self.command('supervisorctl', 'status', stdout=subprocess.PIPE).stdout
+        status = self.command('supervisorctl', 'status', stdout=subprocess.PIPE)[1]
         rows = [line.replace(',', ' ').split() for line in status.splitlines()]
         return {row[0]: int(row[3]) for row in rows if row[1:2] == ['RUNNING']}
 
@@ -63,10 +77,10 @@ class Demo:
     def seconds(self, *command):
         """Run a command, and return its seconds and the process ids before and after it."""
         before, start = self.pids(), time.monotonic()
-        done = self.command(*command, stdout=subprocess.PIPE)
+        status, output = self.command(*command, stdout=subprocess.PIPE)
         seconds, after = time.monotonic() - start, self.pids()
-        if done.returncode:
-            raise Failure('%s failed: %s' % (' '.join(command), done.stdout.strip()))
+        if status:
+            raise Failure('%s failed: %s' % (' '.join(command), output.strip()))
         if set(after) != set(before) or set(after.values()) & set(before.values()):
             raise Failure('%s has not restarted all processes' % ' '.join(command))
         return seconds, before, after
@@ -86,6 +100,17 @@ def short_temporary_folder():
 def on_signals(handler):
     for signum in SIGNALS:
         signal.signal(signum, handler)
+
+
+@contextlib.contextmanager
+def signals_held():
+    """Heed signals only when the body has ended."""
+    held = []
+    on_signals(lambda signum, frame: held.append(signum))
+    yield
+    on_signals(leave)
+    if held:
+        leave(held[0], None)
 
 
 def leave(signum, frame):

@@ -103,7 +103,8 @@ def test_what_ctrl_c_says_cancels_the_restart_without_commands_for_supervisorctl
     with Daemon(group('web', 8, startsecs=1)) as daemon:
         daemon.wait_running('web')
         running = subprocess.Popen([SCRIPT, '-s', daemon.url, '--max-unavailable', '1', 'web'],
-                                   stderr=subprocess.PIPE, universal_newlines=True)
+                                   stderr=subprocess.PIPE, universal_newlines=True,
+                                   preexec_fn=heed_ctrl_c)
         wait_until(lambda: 'STARTING' in daemon.states('web').values(), 'the restart has begun')
         running.send_signal(signal.SIGINT)
         hint = running.communicate(timeout=20)[1].split('To stop it: ')[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import MANNERS, Daemon, wait_until
+from tests.daemon import MANNERS, Daemon, heed_ctrl_c, wait_until
 from tests.faults.tools import Call, all_new, info, wait_phase
 from tests.integration.test_residue import assert_nothing_is_left
 from tests.surge import SURGE, Watch, ears, programs
@@ -293,7 +293,8 @@ def test_supervisorctl_tail_goes_on(tmp_path):
         with open(str(tmp_path / 'tail'), 'wb') as output:
             tail = subprocess.Popen(
                 [str(daemon.scripts / 'supervisorctl'), '-c', str(daemon.configuration),
-                 'tail', '-f', 'web:web_0'], stdin=subprocess.DEVNULL, stdout=output)
+                 'tail', '-f', 'web:web_0'], stdin=subprocess.DEVNULL, stdout=output,
+                preexec_fn=heed_ctrl_c)
         try:
             seen = tmp_path / 'tail'
             wait_until(lambda: b'%d ' % before['web_0'] in seen.read_bytes(), 'the old one')

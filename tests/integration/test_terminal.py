@@ -9,7 +9,7 @@ import time
 import pyte
 import pytest
 
-from tests.daemon import MANNERS, SCRIPTS, Daemon, free_port, group, wait_until
+from tests.daemon import MANNERS, SCRIPTS, Daemon, free_port, group, heed_ctrl_c, wait_until
 
 SCRIPT = str(SCRIPTS / 'supervisorctl_restart_group')
 
@@ -24,6 +24,7 @@ class Terminal:
         self.pid, self.master = pty.fork()
         if self.pid == 0:
             os.environ.update(COLUMNS='100', LINES='10')
+            heed_ctrl_c()
             os.execv(command[0], command)
 
     def read(self, condition, seconds=20.0):
