@@ -457,6 +457,30 @@ def make_supervisord(machine: Machine, names: List[str]) -> Supervisor:
     return supervisord
 
 
+def let_time_pass(supervisord: Supervisor, seconds: float, goes_on: Callable[[], bool],
+                  most_turns: Callable[[], int]) -> None:
+    """Let the main loop turn for some seconds, as long as `goes_on()`.
+
+    It may turn `most_turns()` times while no time passes. Raises supervisord's ExitNow.
+    """
+    machine = supervisord.options
+    machine.until, machine.who = machine.now + seconds, 'supervisord'
+    turns, last = 0, machine.now
+    try:
+        while machine.now < machine.until and goes_on():
+            supervisord.runforever()
+            turns, last = turns + 1 if machine.now == last else 0, machine.now
+            assert turns <= most_turns(), 'the main loop does not come to rest'
+    finally:
+        machine.until, machine.who = NEVER, 'others'
+
+
+def bugs_of_ours(machine: Machine) -> List[str]:
+    """Return the tracebacks that the plugin has logged."""
+    return [line for level, line in machine.lines
+            if level == 'critical' and 'Traceback' in line and 'restarter' in line]
+
+
 @contextlib.contextmanager
 def the_time_of(machine: Machine) -> Iterator[None]:
     """Inside of this, the time and the signals are those of the machine."""

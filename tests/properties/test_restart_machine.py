@@ -26,6 +26,8 @@ from tests.properties.model import (
     GroupConfig,
     Machine,
     Manners,
+    bugs_of_ours,
+    let_time_pass,
     make_supervisord,
     the_time_of,
 )
@@ -183,8 +185,7 @@ class ARestart(RuleBasedStateMachine):
     @invariant()
     def promises_are_kept(self):
         if self.began:
-            bugs = [line for level, line in self.machine.lines
-                    if level == 'critical' and 'Traceback' in line and 'restarter' in line]
+            bugs = bugs_of_ours(self.machine)
             assert not self.broken + bugs, '\n'.join(self.broken[:3] + bugs[:1])
 
     @invariant()
@@ -257,20 +258,11 @@ class ARestart(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.001, 0.06, 0.3, 1.1, 6.0, 30.0]))
     def time_passes(self, seconds):
-        machine = self.machine
-        machine.until = machine.now + seconds
-        turns, last = 0, machine.now
-        machine.who = 'supervisord'
-        while machine.now < machine.until and not self.ended and not self.broken:
-            try:
-                self.supervisord.runforever()
-            except ExitNow:
-                self.ended = True
-            turns = turns + 1 if machine.now == last else 0
-            last = machine.now
-            assert turns <= self.many(), 'the main loop does not come to rest'
-        machine.who = 'others'
-        machine.until = NEVER
+        try:
+            let_time_pass(self.supervisord, seconds,
+                          lambda: not self.ended and not self.broken, self.many)
+        except ExitNow:
+            self.ended = True
 
     @rule(seconds=st.sampled_from([-3600.0, 3600.0]))
     def the_system_clock_is_set(self, seconds):

@@ -30,6 +30,8 @@ from tests.properties.model import (
     Machine,
     Manners,
     Recorded,
+    bugs_of_ours,
+    let_time_pass,
     make_supervisord,
     the_time_of,
 )
@@ -274,8 +276,7 @@ class AnUpdate(RuleBasedStateMachine):
     @invariant()
     def promises_are_kept(self):
         if self.began:
-            bugs = [line for level, line in self.machine.lines
-                    if level == 'critical' and 'Traceback' in line and 'restarter' in line]
+            bugs = bugs_of_ours(self.machine)
             assert not self.broken + bugs, '\n'.join(self.broken[:3] + bugs[:1])
             assert self.witness is not None or not self.machine.socket_map
 
@@ -306,14 +307,7 @@ class AnUpdate(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.001, 0.3, 1.1, 6.0, 30.0]))
     def time_passes(self, seconds):
-        machine = self.machine
-        machine.until, machine.who = machine.now + seconds, 'supervisord'
-        turns, last = 0, machine.now
-        while machine.now < machine.until and not self.broken:
-            self.supervisord.runforever()
-            turns, last = turns + 1 if machine.now == last else 0, machine.now
-            assert turns < 200, 'the main loop does not come to rest'
-        machine.until, machine.who = NEVER, 'others'
+        let_time_pass(self.supervisord, seconds, lambda: not self.broken, lambda: 199)
 
     # everybody else
 
