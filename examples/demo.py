@@ -23,19 +23,21 @@ class Demo:
     """A supervisord in a temporary folder; both are gone after `with`, however it ends."""
 
     def __enter__(self):
-        held = []
-        on_signals(lambda signum, frame: held.append(signum))
+        try:
+            with signals_held():
+                self._start()
+        except SystemExit:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self):
         self.folder = short_temporary_folder()
         self.environment = dict(os.environ, DEMO=self.folder)
         # A session of its own: the Ctrl-C of the terminal is for this script alone.
         self.supervisord = subprocess.Popen(
             [str(SCRIPTS / 'supervisord'), '-c', str(CONFIGURATION)], env=self.environment,
             start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        if held:
-            self.__exit__()
-            sys.exit(128 + held[0])
-        on_signals(leave)
-        return self
 
     def __exit__(self, *why):
         on_signals(signal.SIG_IGN)
