@@ -8,7 +8,7 @@ from supervisor.states import SupervisorStates
 
 from supervisor_restarter.restart.agenda import Agenda
 from supervisor_restarter.restart.faults import Faults
-from supervisor_restarter.restart.hands import Hands
+from supervisor_restarter.restart.hands import Hands, name_of_slot
 from supervisor_restarter.restart.outcome import Outcome
 from supervisor_restarter.restart.pacing import Progress, pacing_for
 from supervisor_restarter.restart.plan import Plan, to_restart
@@ -114,8 +114,8 @@ class GroupRestart:
                 self._agenda.came_up(name)
             else:
                 self._agenda.changed(name)
-        elif name[:-4] in self._roster.slots:  # the second one of a slot: see hands.SUCCESSOR
-            self._agenda.changed(name[:-4])
+        elif name_of_slot(name) in self._roster.slots:
+            self._agenda.changed(name_of_slot(name))
 
     def cancel(self) -> None:
         """Begin nothing more, and only bring up what is down; the caller gets CANCELLED."""
@@ -229,8 +229,7 @@ class GroupRestart:
             slot.part_logs()
         self._log('info', '%s %d of %d processes in %.3f seconds' % (
             'restarted' if self.plan.config is None else 'updated', self._roster.done(),
-            len(self._roster),
-            self._ended - self._times.began))
+            len(self._roster), self._ended - self._times.began))
 
     # what can be derived
 

@@ -20,6 +20,14 @@ from supervisor_restarter.restart.slot import Phase, Slot, Standing
 SUCCESSOR, PREDECESSOR = '.new', '.old'
 
 
+def name_of_slot(second: str) -> str:
+    """Return the name of the slot whose second process has a name; else that name."""
+    for suffix in (SUCCESSOR, PREDECESSOR):
+        if second.endswith(suffix):
+            return second[:-len(suffix)]
+    return second
+
+
 class Hands:
     """Spawns, stops, and moves the processes of one group.
 

@@ -17,6 +17,7 @@ from supervisor_restarter.restart.ways import ConfigureOnly, StartOnly, StopOnly
 class CannotRestart(ValueError):
     """Why a restart cannot begin, as a sentence that names the process."""
 
+
 class Roster:
     """All slots with which something is to be done, and of these: the `waiting` ones, the next to
     have its turn standing last; in `at_once` those that have no turn to wait for; those that are
