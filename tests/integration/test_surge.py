@@ -30,7 +30,7 @@ def test_a_group_of_any_kind_has_never_fewer_up_and_never_more_alive_than_max_su
         descriptors = daemon.descriptors_at_rest(sockets)
         with Watch(daemon, 'web') as watch:
             assert surge(daemon) is True
-        after = daemon.pids('web')
+        after = daemon.wait_running('web')
         assert all_new(before, after)
         assert (watch.fewest_up, watch.most_alive) == (3, 4)
         for name, pid in after.items():

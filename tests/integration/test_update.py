@@ -386,7 +386,8 @@ def test_a_file_that_changes_in_the_midst_of_it_is_what_the_next_call_does():
         call = halfway(daemon)
         daemon.write_configuration(some(5, TERMS.replace('0.02', '0.04')))
         assert call.result() is True
-        assert all(b'0.03' in seen(pid, 'cmdline') for pid in daemon.pids('web').values())
+        assert all(b'0.03' in seen(pid, 'cmdline')
+                   for pid in daemon.wait_running('web').values())
         assert update(daemon) is True
         assert len(daemon.wait_running('web')) == 5
         assert all(b'0.04' in seen(pid, 'cmdline') for pid in daemon.pids('web').values())
