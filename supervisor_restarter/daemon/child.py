@@ -12,6 +12,7 @@ Environment: what the one process is to have, and nobody else.
 """
 
 import contextlib
+import gc
 import os
 import signal
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set
@@ -52,11 +53,17 @@ def spawning(options: Any) -> Iterator[Child]:
     # Without a Python handler a signal does in the child what it should.
     handled = [signum for signum in _SIGNALS if callable(signal.getsignal(signum))]
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, handled)
+    # A collection of garbage writes to all objects that there are, and what is written to while a
+    # child is there is copied.
+    collects = gc.isenabled()
+    gc.disable()
     _kept = _Kept(mask, handled, options, child)
     try:
         yield child
     finally:
         _kept = None
+        if collects:
+            gc.enable()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 

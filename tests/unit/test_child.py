@@ -1,6 +1,7 @@
 """What a child does between fork and exec, and that nobody else does it."""
 
 import fcntl
+import gc
 import os
 import signal
 import threading
@@ -173,3 +174,16 @@ def test_the_parent_gets_its_signals_and_its_mask_back(noted, options):
     assert noted == [signal.SIGTERM]
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
     assert callable(signal.getsignal(signal.SIGTERM))
+
+
+@pytest.mark.parametrize('collects', [True, False])
+def test_no_garbage_is_collected_meanwhile_and_then_as_before(options, collects):
+    before = gc.isenabled()
+    try:
+        (gc.enable if collects else gc.disable)()
+        with pytest.raises(ZeroDivisionError), spawning(options):
+            assert not gc.isenabled()
+            raise ZeroDivisionError
+        assert gc.isenabled() == collects
+    finally:
+        (gc.enable if before else gc.disable)()
