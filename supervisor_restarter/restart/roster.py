@@ -6,6 +6,7 @@ from typing import Any, Dict, Iterable, Iterator, List
 from supervisor.options import make_namespec
 from supervisor.states import ProcessStates
 
+from supervisor_restarter.restart.down import Down
 from supervisor_restarter.restart.hands import PREDECESSOR, SUCCESSOR
 from supervisor_restarter.restart.plan import Action, Plan
 from supervisor_restarter.restart.settings import Settings
@@ -35,7 +36,7 @@ class Roster:
         self.with_turns = len(self.waiting)
         self.not_up_yet = {slot.name for slot in self.waiting
                            if slot.state != ProcessStates.RUNNING and not slot.is_to_go}
-        self.down: Dict[str, Slot] = {}
+        self.down = Down()
         self.turns = Turns()
 
     def __len__(self) -> int:
@@ -49,7 +50,7 @@ class Roster:
     def put(self, slot: Slot, phase: str, now: float) -> None:
         """Let a slot be in another phase, from now, a monotonic time, on."""
         self.not_up_yet.discard(slot.name)
-        self.down.pop(slot.name, None)
+        self.down.drop(slot)
         if phase != slot.phase:
             slot.changes.append((phase, now))
         slot.phase = phase

@@ -85,9 +85,10 @@ class Slot:
         self.changes: List[Tuple[str, float]] = []
 
     def __lt__(self, other: 'Slot') -> bool:
-        return self._rank() < other._rank()
+        return self.rank() < other.rank()
 
-    def _rank(self) -> Tuple[int, str]:
+    def rank(self) -> Tuple[int, str]:
+        """Return what it sorts by."""
         return self.process.config.priority, self.name
 
     @property

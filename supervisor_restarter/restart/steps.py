@@ -1,9 +1,8 @@
 """What moves the slots of a restart on, one at a time."""
 
 import functools
-import heapq
 import traceback
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 from supervisor.states import ProcessStates
 
@@ -18,7 +17,7 @@ from supervisor_restarter.restart.times import Times
 GIVEN_UP = (Phase.FAILED, Phase.REMOVED)
 CHANGING = (ProcessStates.STARTING, ProcessStates.STOPPING)
 
-# How many are made ready to be spawned one right after the other: about what a pass has time for.
+# How many are spawned one right after the other: about as many as a pass has time for.
 BATCH = 32
 
 
@@ -51,26 +50,13 @@ class Steps:
 
     def spawn(self, until: float) -> None:
         """Spawn what is down, until a monotonic time."""
-        if not self.roster.down:
-            return
-        # Until a child has called exec, each page of memory that supervisord writes to is copied
-        # first. Python writes to whatever it uses; so between two forks it uses little.
-        batch = heapq.nsmallest(BATCH, self.roster.down.values())
-        for slot in batch:
-            # Since the last look, in an earlier slice, somebody may have started or removed it.
-            self.look_at(slot)
-        spawned: List[Tuple[Slot, Standing]] = []
-        with self.hands.spawning():
+        in_time = True
+        while self.roster.down and in_time:
+            batch = self.roster.down.take(BATCH)
             for slot in batch:
-                if slot.name not in self.roster.down:
-                    continue
-                began = self.clock.monotonic()
-                self._guard(functools.partial(self._spawn, spawned), slot)
-                now = self.clock.monotonic()
-                if now + (now - began) > until:  # no time for another one
-                    break
-        for slot, standing in spawned:
-            self._guard(functools.partial(self._stand, standing=standing), slot)
+                # Since the last look, in an earlier slice, somebody may have started or removed it.
+                self.look_at(slot)
+            in_time = self._spawn_batch([slot for slot in batch if slot in self.roster.down], until)
 
     def take_turn(self, slot: Slot, way: Any) -> None:
         """Begin to replace the process of a slot in one of the `ways`, if it still waits."""
@@ -105,7 +91,7 @@ class Steps:
                 and slot.may_be_spawned(self.clock.time())):
             standing = slot.way.down(slot, self.hands)
             if standing is None:
-                self.roster.down[slot.name] = slot
+                self.roster.down.put(slot)
             else:
                 self.move(slot, standing.phase)
         elif slot.active or slot.name in self.roster.not_up_yet:
@@ -140,8 +126,24 @@ class Steps:
             elif slot.beside is None:
                 self._judge(slot)
 
-    def _spawn(self, spawned: List[Tuple[Slot, Standing]], slot: Slot) -> None:
-        spawned.append((slot, self.hands.spawn_anew(slot) or Standing(Phase.STARTING)))
+    def _spawn_batch(self, batch: List[Slot], until: float) -> bool:
+        """Spawn slots, until a monotonic time; return whether there is time for more."""
+        # Until a child has called exec, each page of memory that supervisord writes to is copied
+        # first. Python writes to whatever it uses; so between two forks it uses little.
+        spawned: List[Tuple[Slot, Optional[Standing]]] = []
+        in_time = True
+        with self.hands.spawning():
+            for slot in batch:
+                began = self.clock.monotonic()
+                self._guard(lambda slot: spawned.append((slot, self.hands.spawn_anew(slot))), slot)
+                now = self.clock.monotonic()
+                in_time = now + (now - began) <= until
+                if not in_time:
+                    break
+        for slot, standing in spawned:
+            self._guard(functools.partial(
+                self._stand, standing=standing or Standing(Phase.STARTING)), slot)
+        return in_time
 
     def _begin(self, slot: Slot) -> None:
         self._stand(slot, slot.way.begin(slot, self.hands))
