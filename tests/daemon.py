@@ -1,6 +1,8 @@
 """A real supervisord for tests, benchmarks and the demo."""
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -55,11 +57,27 @@ def connect(url: str, username: Optional[str] = None,
     return xmlrpc.client.ServerProxy('http://127.0.0.1', transport=transport, allow_none=True)
 
 
+def free_ports(count: int) -> List[int]:
+    """Return ports of the loopback interface, one after the other, that nobody listens on.
+
+    They lie below those that Linux gives to whoever connects (ip_local_port_range): one of those
+    may be taken while a server that has it restarts. Other test runs draw too, hence no seed.
+    """
+    while True:
+        begin = random.SystemRandom().randrange(10000, 32768 - count)
+        ports = list(range(begin, begin + count))
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in ports:
+                    stack.enter_context(socket.socket()).bind(('127.0.0.1', port))
+            except OSError:
+                continue
+            return ports
+
+
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
+    """Return one such port."""
+    return free_ports(1)[0]
 
 
 class Daemon:

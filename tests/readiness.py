@@ -1,16 +1,14 @@
 """Groups of processes that declare their readiness, for tests and benchmarks."""
 
-import contextlib
 import http.client
 import os
-import socket
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from tests.daemon import Daemon
+from tests.daemon import Daemon, free_ports
 from tests.load import fetch
 
 SLOW_STARTER = '%s %s' % (sys.executable, Path(__file__).parent / 'slow_starter.py')
@@ -38,21 +36,6 @@ async def app(scope, receive, send):
                 'headers': [(b'content-length', b'%d' % len(body))]})
     await send({'type': 'http.response.body', 'body': body})
 """
-
-
-def free_ports(count: int) -> List[int]:
-    """Return ports of the loopback interface, one after the other, that nobody listens on."""
-    while True:
-        with contextlib.ExitStack() as stack:
-            first = stack.enter_context(socket.socket())
-            first.bind(('127.0.0.1', 0))
-            begin = first.getsockname()[1]
-            try:
-                for port in range(begin + 1, begin + count):
-                    stack.enter_context(socket.socket()).bind(('127.0.0.1', port))
-            except (OSError, OverflowError):
-                continue
-            return list(range(begin, begin + count))
 
 
 def declaration(ready: Optional[str]) -> Dict[str, str]:

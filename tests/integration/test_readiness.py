@@ -48,10 +48,10 @@ def test_what_is_awaited_is_told_while_it_is_and_the_log_says_when_it_has_come()
         daemon.wait_running('web')
         daemon.rpc.restarter.restartProcessGroup('web', {'timeout': 30, 'wait': False})
         url = 'http://127.0.0.1:%d' % port
-        entry, = wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['awaiting'],
-                            'something is awaited')
-        assert entry == {'name': 'web_%d' % port, 'awaited': url,
-                         'seen': url + ' refused the connection'}
+        # Until the first attempt is over, it has not answered.
+        awaited = {'name': 'web_%d' % port, 'awaited': url, 'seen': url + ' refused the connection'}
+        wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['awaiting'] == [awaited],
+                   'it has refused a connection')
         line = daemon.supervisorctl('restartinfo', 'web').stdout
         if 'RESTARTING' in line:
             assert 'awaiting %s refused the connection' % url in line
