@@ -1,5 +1,6 @@
 """A process that a restart has spawned has the descriptors that Supervisor's own spawn gives it."""
 
+import contextlib
 import getpass
 import os
 from pathlib import Path
@@ -41,8 +42,12 @@ def opener(programs):
 
 def descriptors(pid):
     """What a process has open: by number, what kind of thing it is."""
-    folder = '/proc/%d/fd' % pid
-    return {int(number): os.readlink(os.path.join(folder, number)) for number in os.listdir(folder)}
+    folder = Path('/proc/%d/fd' % pid)
+    opened = {}
+    for entry in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile, as that of a connection
+            opened[int(entry.name)] = os.readlink(str(entry))
+    return opened
 
 
 def wait_for_descriptors(pids):
