@@ -21,6 +21,9 @@ from supervisor.xmlrpc import SupervisorTransport
 MANNERS = {
     'at once': '/bin/sleep 100000',
     'late': "/bin/sh -c 'trap \"sleep 0.5; exit 0\" TERM; while :; do sleep 0.05; done'",
+    # As soon as it may: `Daemon.let_go`.
+    'held back': "/bin/sh -c 'trap \"until [ -e go ]; do sleep 0.05; done; exit 0\" TERM; "
+                 "while :; do sleep 0.05; done'",
     'never': "/bin/sh -c 'trap \"\" TERM; while :; do sleep 0.05; done'",
     'exits 0': '/bin/sh -c "exit 0"',
     'exits 1': '/bin/sh -c "exit 1"',
@@ -265,6 +268,10 @@ class Daemon:
         """Wait until one process is in one of the states."""
         wait_until(lambda: self.states(group).get(name) in states,
                    '%s:%s is %s' % (group, name, ' or '.join(states)), seconds)
+
+    def let_go(self) -> None:
+        """Let processes stop that are held back."""
+        (self.folder / 'go').touch()
 
     def log(self) -> str:
         """What supervisord has logged."""

@@ -13,6 +13,8 @@ import pytest
 
 from tests.daemon import descendants, heed_ctrl_c, wait_until
 
+pytestmark = pytest.mark.slow
+
 DEMO = Path(__file__).parents[2] / 'examples' / 'demo.py'
 
 

@@ -94,14 +94,14 @@ def test_a_release_that_answers_503_costs_one_process():
         before = daemon.wait_running('web')
         wait_until(lambda: all(map(serves, ports)), 'all serve')
         (daemon.folder / 'status').write_text('503')
-        done = daemon.restart_group('--max-unavailable', '1', '--timeout', '1', 'web')
+        done = daemon.restart_group('--max-unavailable', '1', '--timeout', '2', 'web')
         after = daemon.wait_running('web')
         last = 'web_%d' % ports[3]
         assert [name for name in after if after[name] != before[name]] == [last]
         assert done.returncode == 1
         first, second = done.stderr.splitlines()
         assert re.fullmatch(
-            r'web:%s: ERROR \(NOT_READY: after 1[.0-9]* seconds: http://127.0.0.1:%d answered 503\)'
+            r'web:%s: ERROR \(NOT_READY: after 2[.0-9]* seconds: http://127.0.0.1:%d answered 503\)'
             % (last, ports[3]), first)
         assert second == 'web: ERROR (STOPPED_EARLY: 1 failed, 3 of 4 processes left as they were)'
 

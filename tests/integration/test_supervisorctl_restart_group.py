@@ -83,7 +83,7 @@ def test_a_group_may_be_written_as_for_supervisorctl_and_options_may_stand_behin
 
 
 def test_ctrl_c_says_that_the_restart_goes_on_and_it_does():
-    with Daemon(group('web', 2, MANNERS['late'], startsecs=1)) as daemon:
+    with Daemon(group('web', 2, MANNERS['held back'])) as daemon:
         before = daemon.wait_running('web')
         running = subprocess.Popen([SCRIPT, '-c', str(daemon.configuration), 'web'],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -91,6 +91,7 @@ def test_ctrl_c_says_that_the_restart_goes_on_and_it_does():
         wait_until(lambda: 'STOPPING' in daemon.states('web').values(), 'the restart has begun')
         running.send_signal(signal.SIGINT)
         output, error = running.communicate(timeout=20)
+        daemon.let_go()
         assert (running.returncode, output) == (130, '')
         assert error == ('web: interrupted; the restart goes on in supervisord. To stop it: '
                          '%s -c %s --cancel web\n' % (SCRIPT, daemon.configuration))
@@ -117,12 +118,13 @@ def test_what_ctrl_c_says_cancels_the_restart_without_commands_for_supervisorctl
 
 
 def test_a_supervisord_that_ends_in_the_middle_is_no_traceback():
-    with Daemon(group('web', 2, MANNERS['late'])) as daemon:
+    with Daemon(group('web', 2, MANNERS['held back'])) as daemon:
         daemon.wait_running('web')
         running = subprocess.Popen([SCRIPT, '-c', str(daemon.configuration), 'web'],
                                    stderr=subprocess.PIPE, universal_newlines=True)
         wait_until(lambda: 'STOPPING' in daemon.states('web').values(), 'the restart has begun')
         daemon.signal(signal.SIGTERM)
+        daemon.let_go()
         error = running.communicate(timeout=20)[1]
         assert running.returncode in (1, 2)
         assert 'Traceback' not in error and len(error.splitlines()) == 1

@@ -61,7 +61,7 @@ def test_one_that_is_down_at_the_call_is_started_and_the_others_are_replaced():
 
 
 def test_status_and_info_tell_of_both_processes_of_a_slot():
-    with Daemon(programs('program', 2, MANNERS['late'], startsecs=2)) as daemon:
+    with Daemon(programs('program', 2, MANNERS['held back'], startsecs=3)) as daemon:
         before = daemon.wait_running('web')
         call = Call(daemon, 'web', SURGE)
         wait_phase(daemon, 'starting')
@@ -69,11 +69,12 @@ def test_status_and_info_tell_of_both_processes_of_a_slot():
         assert re.findall(r'^(\S+) +(\S+)', status, re.MULTILINE) == [
             ('web:web_0', 'RUNNING'), ('web:web_1', 'RUNNING'), ('web:web_1.new', 'STARTING')]
         assert (info(daemon)['total'], info(daemon)['surging']) == (2, 1)
-        new = daemon.pids('web')['web_1.new']
         wait_phase(daemon, 'stopping')
         assert daemon.states('web') == {'web_0': 'RUNNING', 'web_1': 'RUNNING',
                                         'web_1.old': 'STOPPING'}
-        assert daemon.pids('web')['web_1'] == new
+        assert daemon.pids('web')['web_1.old'] == before['web_1']
+        new = daemon.pids('web')['web_1']
+        daemon.let_go()
         assert call.result() is True
         assert ('restarter: web: web_1: pid %d takes over from pid %d' % (new, before['web_1'])
                 ) in daemon.log()

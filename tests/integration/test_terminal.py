@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import signal
 import time
@@ -67,8 +68,9 @@ def test_a_progress_line_is_redrawn_in_place_and_gone_at_the_end(daemon):
     assert terminal.end() == 0
     shown = [screen for screen in terminal.screens if 'web [' in screen]
     assert all(len(screen.splitlines()) == 1 for screen in shown)
-    for restarted in range(1, 4):
-        assert any('%d restarted' % restarted in screen for screen in shown)
+    counts = [int(count) for screen in shown for count in re.findall(r'(\d) restarted', screen)]
+    # Each stands there for a second; a busy machine may miss one.
+    assert counts == sorted(counts) and len({1, 2, 3} & set(counts)) >= 2
     assert any('1 starting' in screen for screen in shown)
     assert terminal.text() == 'web: restarted'
 
@@ -123,11 +125,12 @@ def test_with_i_the_login_is_asked_for_at_the_terminal(tmp_path, monkeypatch):
 
 
 def test_a_hangup_of_the_terminal_leaves_the_restart_to_supervisord():
-    with Daemon(group('web', 2, MANNERS['late'])) as daemon:
+    with Daemon(group('web', 2, MANNERS['held back'])) as daemon:
         before = daemon.wait_running('web')
         terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), 'web')
         wait_until(lambda: 'STOPPING' in daemon.states('web').values(), 'the restart has begun')
         os.kill(terminal.pid, signal.SIGHUP)
         terminal.end()
+        daemon.let_go()
         wait_until(lambda: set(daemon.states('web').values()) == {'RUNNING'}
                    and not set(before.values()) & set(daemon.pids('web').values()), 'all are new')

@@ -13,6 +13,9 @@ from tests.unit.test_reading import BROKEN
 
 NOTHING_TO_DO = 'No config updates to processes'
 TERMS = "/bin/sh -c 'trap \"sleep 0.3; exit 0\" TERM; while :; do sleep 0.02; done'"
+# The two that come last stop as soon as they may: `Daemon.let_go`.
+HALF_HELD_BACK = TERMS.replace('sleep 0.3', 'case $SUPERVISOR_PROCESS_NAME in '
+                               'web_00[01]) until [ -e go ]; do sleep 0.05; done;; esac')
 
 
 def update(daemon, options=None, method='updateProcessGroup', name='web'):
@@ -193,10 +196,10 @@ def test_a_new_process_goes_on_with_the_automatic_log_file_of_its_slot():
 def test_with_another_log_file_each_process_writes_to_its_own():
     command = "/bin/sh -c 'trap \"echo bye; exit 0\" TERM; echo hi; while :; do sleep 0.02; done'"
     with Daemon(some(1, command, stdout_logfile='%(here)s/old')) as daemon:
-        daemon.wait_running('web')
+        old, new = (daemon.folder / name for name in ('old', 'new'))
+        wait_until(lambda: old.exists() and old.read_text() == 'hi\n')
         daemon.write_configuration(some(1, command, stdout_logfile='%(here)s/new'))
         assert update(daemon, {'max_surge': 1}) is True
-        old, new = (daemon.folder / name for name in ('old', 'new'))
         wait_until(lambda: new.exists() and new.read_text() == 'hi\n')
         assert old.read_text() == 'hi\nbye\n'
 
@@ -358,11 +361,12 @@ def halfway(daemon, options=None):
 
 @pytest.mark.parametrize('finish', ['update', 'updategroup'])
 def test_cancelled_each_slot_is_old_or_new_and_either_command_finishes_it(finish):
-    with Daemon(some(4, TERMS)) as daemon:
+    with Daemon(some(4, HALF_HELD_BACK)) as daemon:
         before = daemon.wait_running('web')
-        daemon.write_configuration(some(4, TERMS.replace('0.02', '0.03')))
+        daemon.write_configuration(some(4, HALF_HELD_BACK.replace('0.02', '0.03')))
         call = halfway(daemon)
         daemon.rpc.restarter.cancelRestart('web')
+        daemon.let_go()
         assert call.result().faultCode == 0x451
         now = daemon.wait_running('web')
         old = {name for name in before if now[name] == before[name]}
