@@ -13,10 +13,6 @@ SABOTEUR = """
 supervisor.rpcinterface_factory = tests.faults.saboteur:make_rpcinterface
 """
 
-# Stops a while after it is told to, and writes a line for each time that it is told.
-NOTES = ("/bin/sh -c 'trap \"echo $$ >> %s; sleep 0.4; exit 0\" TERM; "
-         "while :; do sleep 0.02; done'")
-
 
 def sabotaged(programs, *arguments, **options):
     """A supervisord with the saboteur in it."""
