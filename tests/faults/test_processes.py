@@ -27,7 +27,7 @@ PHASES = [
     ('waiting', 'at once', 0, {'stagger_factor': 2, 'delay': 1, 'timeout': 30}, 'web_000'),
     ('stopping', 'late', 0, {'timeout': 30}, 'web_000'),
     ('starting', 'at once', 2, {'timeout': 30}, 'web_000'),
-    ('restarted', 'at once', 0, {'stagger_factor': 2, 'delay': 1, 'timeout': 30}, 'web_001'),
+    ('restarted', 'at once', 0, {'stagger_factor': 2, 'delay': 3, 'timeout': 30}, 'web_001'),
 ]
 
 
