@@ -69,7 +69,7 @@ def set_clock(seconds: int) -> Callable[[Scene], Any]:
 
 
 def limit_descriptors(scene: Scene) -> None:
-    used = max(int(line.split()[0]) for line in scene.daemon.descriptors())
+    used = max(scene.daemon.descriptors())
     hard = resource.prlimit(scene.daemon.pid, resource.RLIMIT_NOFILE)[1]
     resource.prlimit(scene.daemon.pid, resource.RLIMIT_NOFILE, (used - 2, hard))
 

@@ -292,16 +292,9 @@ class Daemon:
         """Resident memory of supervisord, in bytes."""
         return int(self._stat().rsplit(')', 1)[1].split()[21]) * os.sysconf('SC_PAGE_SIZE')
 
-    def descriptors(self) -> List[str]:
-        """What supervisord's open descriptors point to."""
-        folder = '/proc/%d/fd' % self.pid
-        links = []
-        for name in os.listdir(folder):
-            try:
-                links.append('%s -> %s' % (name, os.readlink(os.path.join(folder, name))))
-            except FileNotFoundError:  # the one that listdir itself had open
-                continue
-        return links
+    def descriptors(self) -> Dict[int, str]:
+        """What supervisord's open descriptors point to, by their numbers."""
+        return descriptors(self.pid)
 
     def descriptors_at_rest(self, sockets: int = 0) -> int:
         """How many descriptors supervisord has open, once no client is connected any more.
@@ -309,7 +302,8 @@ class Daemon:
         `sockets` are how many it has for its programs.
         """
         servers = len([url for url in (self.unix_url, self.inet_url) if url]) + sockets
-        wait_until(lambda: sum('socket:' in line for line in self.descriptors()) == servers,
+        wait_until(lambda: sum(what.startswith('socket:') for what in self.descriptors().values())
+                   == servers,
                    'all connections are closed')
         return len(self.descriptors())
 
@@ -353,6 +347,16 @@ def heed_ctrl_c() -> None:
     background, and a shell has told them to ignore it.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def descriptors(pid: int) -> Dict[int, str]:
+    """Return what the open descriptors of a process point to, by their numbers."""
+    opened = {}
+    for entry in Path('/proc/%d/fd' % pid).iterdir():
+        # Closed meanwhile: that of a connection, or the one that the folder is read with.
+        with contextlib.suppress(FileNotFoundError):
+            opened[int(entry.name)] = os.readlink(str(entry))
+    return opened
 
 
 def descendants(pid: int) -> List[int]:

@@ -1,13 +1,12 @@
 """A process that a restart has spawned has the descriptors that Supervisor's own spawn gives it."""
 
-import contextlib
 import getpass
 import os
 from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon, group, wait_until
+from tests.daemon import Daemon, descriptors, group, wait_until
 from tests.integration.opener import ABOVE, BEFORE_ANYTHING, BETWEEN, DURING, MINFDS
 
 OPENER = """
@@ -38,16 +37,6 @@ def opener(programs):
     """A supervisord with the careless plugin in it."""
     root = str(Path(__file__).parents[2])
     return Daemon(programs, extra=OPENER, env=dict(os.environ, PYTHONPATH=root), minfds=MINFDS)
-
-
-def descriptors(pid):
-    """What a process has open: by number, what kind of thing it is."""
-    folder = Path('/proc/%d/fd' % pid)
-    opened = {}
-    for entry in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed meanwhile, as that of a connection
-            opened[int(entry.name)] = os.readlink(str(entry))
-    return opened
 
 
 def wait_for_descriptors(pids):
@@ -100,8 +89,7 @@ def test_supervisord_keeps_its_own():
         daemon.rpc.opener.open()
         assert daemon.rpc.restarter.restartProcessGroup('web') is True
         daemon.wait_running('web')
-        opened = descriptors(daemon.pid)
-        assert {BEFORE_ANYTHING, BETWEEN, DURING, ABOVE} <= set(opened)
+        assert {BEFORE_ANYTHING, BETWEEN, DURING, ABOVE} <= set(daemon.descriptors())
         # Its next spawn by itself is what its first one was.
         daemon.rpc.supervisor.stopProcessGroup('web')
         daemon.rpc.supervisor.startProcessGroup('web')

@@ -65,6 +65,7 @@ def test_status_and_info_tell_of_both_processes_of_a_slot():
         before = daemon.wait_running('web')
         call = Call(daemon, 'web', SURGE)
         wait_phase(daemon, 'starting')
+        new = daemon.pids('web')['web_1.new']
         status = daemon.supervisorctl('status', 'web:*').stdout
         assert re.findall(r'^(\S+) +(\S+)', status, re.MULTILINE) == [
             ('web:web_0', 'RUNNING'), ('web:web_1', 'RUNNING'), ('web:web_1.new', 'STARTING')]
@@ -72,8 +73,7 @@ def test_status_and_info_tell_of_both_processes_of_a_slot():
         wait_phase(daemon, 'stopping')
         assert daemon.states('web') == {'web_0': 'RUNNING', 'web_1': 'RUNNING',
                                         'web_1.old': 'STOPPING'}
-        assert daemon.pids('web')['web_1.old'] == before['web_1']
-        new = daemon.pids('web')['web_1']
+        assert daemon.pids('web')['web_1'] == new
         daemon.let_go()
         assert call.result() is True
         assert ('restarter: web: web_1: pid %d takes over from pid %d' % (new, before['web_1'])
