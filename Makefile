@@ -41,7 +41,7 @@ test: $(VENV)/test lint
 
 # Without the plugins of pytest that our tests need: hypothesis, xdist.
 supervisor-tests: $(VENV)/test
-	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p tests.whole_plugin \
+	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p tests.programs.whole_plugin \
 	    --pyargs supervisor.tests
 
 lint: $(VENV)/test

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from benchmarks.results import Sample
-from tests.daemon import PLUGIN, Daemon, descendants, group
+from tests.support.daemon import PLUGIN, Daemon, descendants, group
 
 COMMAND = '/bin/sleep 100000'
 GROUP = 'web'

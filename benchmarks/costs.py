@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List
 from benchmarks.contenders import cpu_seconds
 from benchmarks.results import RESULTS, write
 from supervisor_restarter.daemon.child import spawning
-from tests.daemon import MANNERS, PLUGIN, Daemon, group, wait_until
+from tests.support.daemon import MANNERS, PLUGIN, Daemon, group, wait_until
 
 SIZE = 10
 

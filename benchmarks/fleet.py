@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 from benchmarks.results import RESULTS, markdown, spread, write
-from tests.fleet import GROUP, Fleet
+from tests.support.fleet import GROUP, Fleet
 
 PROCESSES = 4
 REPETITIONS = 3

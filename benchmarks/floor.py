@@ -17,7 +17,7 @@ from xmlrpc.client import Fault
 
 from benchmarks.contenders import Supervised
 from benchmarks.results import RESULTS, Sample, allowed, write
-from tests.daemon import Daemon, group, wait_until
+from tests.support.daemon import Daemon, group, wait_until
 
 MEGABYTE = 2 ** 20
 MINFDS = 65536  # a usual one on machines with many connections

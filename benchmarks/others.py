@@ -20,7 +20,7 @@ from benchmarks.contenders import (
     cpu_seconds,
     run,
 )
-from tests.daemon import descendants, wait_until
+from tests.support.daemon import descendants, wait_until
 
 SCRIPTS = Path(sys.executable).parent
 PM2_FOLDER = Path(__file__).parent.parent / 'build' / 'pm2'

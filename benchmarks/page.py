@@ -13,8 +13,8 @@ from typing import Any, Dict, List
 
 from benchmarks.contenders import cpu_seconds
 from benchmarks.results import RESULTS, write
-from tests.browser import MISSING, Browser, there_is_one
-from tests.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.browser import MISSING, Browser, there_is_one
+from tests.support.daemon import MANNERS, Daemon, group, wait_until
 
 PAGE = Path(__file__).parent.parent / 'supervisor_restarter' / 'page.html'
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 from benchmarks.results import RESULTS, percentile, write
-from tests.daemon import MANNERS, Daemon, free_port, wait_until
-from tests.readiness import (
+from tests.support.daemon import MANNERS, Daemon, free_port, wait_until
+from tests.support.readiness import (
     SLOW_STARTER,
     Watched,
     declaring,
@@ -20,8 +20,8 @@ from tests.readiness import (
     slow_starters,
     uvicorns,
 )
-from tests.reports import killed_at
-from tests.rolling_example import GROUP, RollingExample
+from tests.support.reports import killed_at
+from tests.support.rolling_example import GROUP, RollingExample
 
 ONE = {'max_unavailable': 1, 'timeout': 60}
 ENOUGH = 10000  # requests

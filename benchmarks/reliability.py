@@ -13,7 +13,7 @@ import sys
 from typing import Any, Callable, Dict
 
 from benchmarks.struck import PROCESSES, Fault, Log, Scene, measure
-from tests.daemon import MANNERS, Daemon
+from tests.support.daemon import MANNERS, Daemon
 
 LATE = MANNERS['late']  # takes half a second to stop
 OPEN = "/bin/sh -c '/bin/sleep 4 & exec /bin/sleep 100000'"

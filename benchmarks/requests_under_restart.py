@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple, Type
 from benchmarks.others import find_pm2
 from benchmarks.results import RESULTS, markdown, spread, write
 from benchmarks.servers import Gunicorn, Pm2Cluster, Server, UnderSupervisor, Uvicorn, wait_gone
-from tests.load import Counts
+from tests.support.load import Counts
 
 SIZES = (1, 4)
 NOTHING = 'no restart'

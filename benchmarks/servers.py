@@ -10,8 +10,8 @@ from typing import Any, Callable, Dict, List, Optional, Set
 
 from benchmarks.contenders import GROUP, LIMIT
 from benchmarks.others import SCRIPTS, Other, Pm2
-from tests.daemon import PLUGIN, Daemon, wait_until
-from tests.load import Load
+from tests.support.daemon import PLUGIN, Daemon, wait_until
+from tests.support.load import Load
 
 HERE = Path(__file__).parent
 

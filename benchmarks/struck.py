@@ -10,8 +10,8 @@ import subprocess
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from tests.daemon import MANNERS, Daemon, group
-from tests.faults.tools import sabotaged
+from tests.support.daemon import MANNERS, Daemon, group
+from tests.support.faults import sabotaged
 
 PROCESSES = 6
 PATIENCE = 10.0  # seconds after the fault until what is down counts as left down

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List
 from benchmarks.contenders import GROUP, Supervised
 from benchmarks.floor import MEGABYTE, Line, report, restart
 from benchmarks.results import RESULTS
-from tests.daemon import Daemon, descendants, group
+from tests.support.daemon import Daemon, descendants, group
 
 SLOW = 10  # processes that are replaced one after the other
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 from benchmarks.results import write
-from tests.daemon import MANNERS, Daemon, group
+from tests.support.daemon import MANNERS, Daemon, group
 
 SIZE = 12
 WINDOW = 3

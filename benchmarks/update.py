@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 from benchmarks.results import RESULTS, spread, write
-from tests.daemon import PLUGIN, Daemon, group
-from tests.load import Counts
-from tests.rolling_example import RollingExample
+from tests.support.daemon import PLUGIN, Daemon, group
+from tests.support.load import Counts
+from tests.support.rolling_example import RollingExample
 
 GROUP = 'web'
 AROUND = 0.5  # seconds of load before and after an update

@@ -21,9 +21,9 @@ import xmlrpc.client
 from collections import Counter
 from typing import List
 
-from tests.daemon import MANNERS, Daemon, group, wait_until
-from tests.faults.tools import children, info, script
-from tests.readiness import SLOW_STARTER, declaration, temporary_folder
+from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.faults import children, info, script
+from tests.support.readiness import SLOW_STARTER, declaration, temporary_folder
 
 GROUPS = {  # name -> number, manner, startsecs
     'quick': (20, 'at once', 0), 'steady': (15, 'at once', 1), 'late': (10, 'late', 0),

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from supervisor_restarter.restart.faults import Faults
-from tests.daemon import MANNERS, Daemon, group, wait_until
-from tests.faults.tools import (
+from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.faults import (
     Call,
     all_new,
     no_process_has_two_lives,

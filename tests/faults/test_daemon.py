@@ -7,8 +7,8 @@ import xmlrpc.client
 import pytest
 
 from supervisor_restarter.restart.faults import Faults
-from tests.daemon import MANNERS, Daemon, group, wait_until
-from tests.faults.tools import Call, all_new, info, wait_phase
+from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.faults import Call, all_new, info, wait_phase
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,9 @@ import time
 import pytest
 
 from supervisor_restarter.restart.faults import Faults
-from tests.daemon import MANNERS, Daemon, group, wait_until
-from tests.faults.tools import Call, wait_finished, wait_phase
 from tests.integration.test_residue import assert_nothing_is_left
+from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.faults import Call, wait_finished, wait_phase
 
 pytestmark = pytest.mark.slow
 

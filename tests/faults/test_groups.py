@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from tests.daemon import Daemon, group
-from tests.faults.tools import (
+from tests.support.daemon import Daemon, group
+from tests.support.faults import (
     Call,
     all_new,
     info,

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from tests.daemon import MANNERS, Daemon, group, wait_until
-from tests.faults.tools import (
+from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.faults import (
     QUICK,
     Call,
     all_new,

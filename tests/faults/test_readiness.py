@@ -13,9 +13,9 @@ import time
 import pytest
 
 from supervisor_restarter.daemon.entries import SPARE
-from tests.daemon import MANNERS, Daemon, wait_until
-from tests.faults.tools import Call, all_new, info
-from tests.readiness import declaring, temporary_folder
+from tests.support.daemon import MANNERS, Daemon, wait_until
+from tests.support.faults import Call, all_new, info
+from tests.support.readiness import declaring, temporary_folder
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from supervisor_restarter.restart.faults import Faults
-from tests.daemon import MANNERS, Daemon, free_port, wait_until
-from tests.faults.tools import (
+from tests.integration.test_residue import assert_nothing_is_left
+from tests.support.daemon import MANNERS, Daemon, free_port, wait_until
+from tests.support.faults import (
     Call,
     all_new,
     children,
@@ -19,9 +20,8 @@ from tests.faults.tools import (
     wait_finished,
     wait_phase,
 )
-from tests.integration.test_residue import assert_nothing_is_left
-from tests.load import fetch
-from tests.surge import SURGE, Watch, programs
+from tests.support.load import fetch
+from tests.support.surge import SURGE, Watch, programs
 
 pytestmark = pytest.mark.slow
 

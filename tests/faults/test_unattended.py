@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from tests.daemon import MANNERS, Daemon, group, wait_until
-from tests.faults.tools import all_new, no_process_has_two_lives
+from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.faults import all_new, no_process_has_two_lives
 
 CALL = (b'<?xml version="1.0"?><methodCall><methodName>restarter.restartProcessGroup</methodName>'
         b'<params><param><value><string>web</string></value></param></params></methodCall>')

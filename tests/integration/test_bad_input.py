@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from supervisor_restarter.restart.settings import Call, Settings
-from tests.daemon import Daemon, group
+from tests.support.daemon import Daemon, group
 
 # Calls for each of the tests below, which are four: 2,000 in all.
 CALLS = int(os.environ.get('CALLS', '500'))

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tests.daemon import MANNERS, PLUGIN, SCRIPTS, Daemon, group, wait_until
+from tests.support.daemon import MANNERS, PLUGIN, SCRIPTS, Daemon, group, wait_until
 
 RPCINTERFACE = 'supervisor_restarter:make_rpcinterface'
 CONTROLLERPLUGIN = 'supervisor_restarter.controllerplugin:make_controllerplugin'

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from tests.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
-from tests.rolling_example import EXAMPLE
+from tests.support.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
+from tests.support.rolling_example import EXAMPLE
 
 COMMANDS = """
 [ctlplugin:restarter]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import descendants, heed_ctrl_c, wait_until
+from tests.support.daemon import descendants, heed_ctrl_c, wait_until
 
 pytestmark = pytest.mark.slow
 

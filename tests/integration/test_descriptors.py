@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon, descriptors, group, wait_until
-from tests.integration.opener import ABOVE, BEFORE_ANYTHING, BETWEEN, DURING, MINFDS
+from tests.programs.opener import ABOVE, BEFORE_ANYTHING, BETWEEN, DURING, MINFDS
+from tests.support.daemon import Daemon, descriptors, group, wait_until
 
 OPENER = """
 [rpcinterface:opener]
-supervisor.rpcinterface_factory = tests.integration.opener:make_rpcinterface
+supervisor.rpcinterface_factory = tests.programs.opener:make_rpcinterface
 """
 USER = 'nobody' if os.getuid() == 0 else getpass.getuser()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fleet import BROKEN, GROUP, Fleet
+from tests.support.fleet import BROKEN, GROUP, Fleet
 
 pytest.importorskip('ansible', reason='ansible-core is not installed; it is in the extra "fleet"')
 pytestmark = pytest.mark.slow

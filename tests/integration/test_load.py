@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from tests.daemon import free_port, wait_until
-from tests.load import Load, fetch
+from tests.support.daemon import free_port, wait_until
+from tests.support.load import Load, fetch
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 GOODBYE = b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok'

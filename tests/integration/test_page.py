@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from tests.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.daemon import MANNERS, Daemon, group, wait_until
 
 NAME = 'web<b>"\''
 

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from tests.browser import MISSING, Browser, there_is_one
-from tests.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.browser import MISSING, Browser, there_is_one
+from tests.support.daemon import MANNERS, Daemon, group, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not there_is_one(), reason=MISSING)]
 

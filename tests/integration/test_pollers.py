@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon, group
+from tests.support.daemon import Daemon, group
 
 POLLER = """
 [rpcinterface:poller]
-supervisor.rpcinterface_factory = tests.pollers:make_rpcinterface
+supervisor.rpcinterface_factory = tests.programs.pollers:make_rpcinterface
 poller = %s
 """
 # Gone a moment after it is told to, when the loop sleeps; and no pipe of it tells supervisord so.

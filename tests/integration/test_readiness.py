@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from supervisor_restarter.daemon.declaration import ALLOWED
-from tests.daemon import MANNERS, Daemon, free_port, group, wait_until
-from tests.readiness import Watched, declaring, ready_at, serves, slow_starters, uvicorns
-from tests.reports import killed_at
+from tests.support.daemon import MANNERS, Daemon, free_port, group, wait_until
+from tests.support.readiness import Watched, declaring, ready_at, serves, slow_starters, uvicorns
+from tests.support.reports import killed_at
 
 ONE = {'max_unavailable': 1, 'timeout': 30}
 

@@ -12,7 +12,7 @@ from supervisor.options import ServerOptions
 from supervisor_restarter.daemon.declaration import declared
 from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.settings import Configured, Settings
-from tests.daemon import SCRIPTS, Daemon, group
+from tests.support.daemon import SCRIPTS, Daemon, group
 
 README = (Path(__file__).parents[2] / 'README.md').read_text(encoding='utf-8')
 BLOCKS = re.findall(r'^```(\w+)\n(.*?)^```$', README, re.MULTILINE | re.DOTALL)

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.daemon import MANNERS, Daemon, free_port, group, wait_until
-from tests.faults.tools import QUICK, all_new, restart, seconds_to_restart
+from tests.support.daemon import MANNERS, Daemon, free_port, group, wait_until
+from tests.support.faults import QUICK, all_new, restart, seconds_to_restart
 
 
 @pytest.mark.parametrize('numprocs', [1, 10, 100])

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from tests.daemon import wait_until
-from tests.load import fetch
-from tests.rolling_example import BROKEN, EXAMPLE, GROUP, RollingExample
+from tests.support.daemon import wait_until
+from tests.support.load import fetch
+from tests.support.rolling_example import BROKEN, EXAMPLE, GROUP, RollingExample
 
 pytestmark = pytest.mark.slow
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import MANNERS, Daemon, heed_ctrl_c, wait_until
-from tests.faults.tools import Call, all_new, info, wait_phase
 from tests.integration.test_residue import assert_nothing_is_left
-from tests.surge import SURGE, Watch, ears, programs
+from tests.support.daemon import MANNERS, Daemon, heed_ctrl_c, wait_until
+from tests.support.faults import Call, all_new, info, wait_phase
+from tests.support.surge import SURGE, Watch, ears, programs
 
 KINDS = ['program', 'fcgi-program', 'eventlistener', 'group']
 

@@ -9,7 +9,7 @@ import time
 import pyte
 import pytest
 
-from tests.daemon import MANNERS, SCRIPTS, Daemon, free_port, group, heed_ctrl_c, wait_until
+from tests.support.daemon import MANNERS, SCRIPTS, Daemon, free_port, group, heed_ctrl_c, wait_until
 
 SCRIPT = str(SCRIPTS / 'supervisorctl_restart_group')
 

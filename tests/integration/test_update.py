@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import MANNERS, Daemon, group, wait_until
-from tests.faults.tools import Call, all_new, info, wait_phase
-from tests.rolling_example import RollingExample
+from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.faults import Call, all_new, info, wait_phase
+from tests.support.rolling_example import RollingExample
 from tests.unit.test_reading import BROKEN
 
 NOTHING_TO_DO = 'No config updates to processes'

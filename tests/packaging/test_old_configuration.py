@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.daemon import Daemon, group
 from tests.packaging.conftest import run
+from tests.support.daemon import Daemon, group
 
 OLD = """
 [rpcinterface:restarter]

@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List
 
-from tests.daemon import MANNERS, Daemon
+from tests.support.daemon import MANNERS, Daemon
 
 UP = ('RUNNING',)
 ALIVE = ('STARTING', 'RUNNING', 'STOPPING')
 SURGE = {'max_surge': 1, 'timeout': 30}
 
 # An event listener that writes what it hears to the file of its argument, a line for each event.
-EARS = Path(__file__).with_name('ears.py')
+EARS = Path(__file__).parents[1] / 'programs' / 'ears.py'
 
 
 def programs(kind: str, size: int = 2, command: str = MANNERS['at once'], startsecs: int = 1,

@@ -7,11 +7,11 @@ import time
 import xmlrpc.client
 from pathlib import Path
 
-from tests.daemon import SCRIPTS, Daemon, wait_until
+from tests.support.daemon import SCRIPTS, Daemon, wait_until
 
 SABOTEUR = """
 [rpcinterface:saboteur]
-supervisor.rpcinterface_factory = tests.faults.saboteur:make_rpcinterface
+supervisor.rpcinterface_factory = tests.programs.saboteur:make_rpcinterface
 """
 
 

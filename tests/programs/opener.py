@@ -1,7 +1,7 @@
 """A careless plugin, in the supervisord of a test: it opens descriptors that children inherit.
 
     [rpcinterface:opener]
-    supervisor.rpcinterface_factory = tests.integration.opener:make_rpcinterface
+    supervisor.rpcinterface_factory = tests.programs.opener:make_rpcinterface
 """
 
 import fcntl

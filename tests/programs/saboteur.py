@@ -1,7 +1,7 @@
 """Faults that a test cannot cause from outside: an RPC namespace in the supervisord of a test.
 
     [rpcinterface:saboteur]
-    supervisor.rpcinterface_factory = tests.faults.saboteur:make_rpcinterface
+    supervisor.rpcinterface_factory = tests.programs.saboteur:make_rpcinterface
 """
 
 import errno

@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from tests.daemon import Daemon, free_ports
-from tests.load import fetch
+from tests.support.daemon import Daemon, free_ports
+from tests.support.load import fetch
 
-SLOW_STARTER = '%s %s' % (sys.executable, Path(__file__).parent / 'slow_starter.py')
+PROGRAMS = Path(__file__).parents[1] / 'programs'
+SLOW_STARTER = '%s %s' % (sys.executable, PROGRAMS / 'slow_starter.py')
 
 # An ASGI application that needs half a second to start, and says when it has.
 APP = """

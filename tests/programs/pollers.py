@@ -1,7 +1,7 @@
 """The pollers that supervisord has on other systems, in the supervisord of a test.
 
     [rpcinterface:poller]
-    supervisor.rpcinterface_factory = tests.pollers:make_rpcinterface
+    supervisor.rpcinterface_factory = tests.programs.pollers:make_rpcinterface
     poller = kqueue
 """
 

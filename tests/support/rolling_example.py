@@ -5,10 +5,10 @@ import os
 import shutil
 from pathlib import Path
 
-from tests.daemon import SCRIPTS, Daemon, wait_until
-from tests.load import Load, fetch
+from tests.support.daemon import SCRIPTS, Daemon, wait_until
+from tests.support.load import Load, fetch
 
-EXAMPLE = Path(__file__).parents[1] / 'examples' / 'rolling'
+EXAMPLE = Path(__file__).parents[2] / 'examples' / 'rolling'
 GROUP = 'web'
 NUMPROCS = 'numprocs = 4'
 BROKEN = "raise SystemExit('a broken release')\n"

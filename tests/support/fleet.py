@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional
 
-from tests.daemon import SCRIPTS, Daemon, group
+from tests.support.daemon import SCRIPTS, Daemon, group
 
-EXAMPLE = Path(__file__).parents[1] / 'examples' / 'ansible'
+EXAMPLE = Path(__file__).parents[2] / 'examples' / 'ansible'
 GROUP = 'web'
 GOOD = 'exec sleep 100000\n'
 BROKEN = 'echo this release is broken; exit 1\n'

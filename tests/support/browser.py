@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from typing import Any, Iterator, Optional
 
-from tests.daemon import free_port, wait_until
+from tests.support.daemon import free_port, wait_until
 
 MISSING = "needs a browser: Debian's packages chromium and chromium-driver"
 
