@@ -15,9 +15,10 @@ from supervisor_restarter.daemon.mainloop import MainLoop
 from supervisor_restarter.daemon.readiness import Readiness
 from supervisor_restarter.page import Page
 from supervisor_restarter.restart import settings
-from supervisor_restarter.restart.faults import Faults, RPCError, kind, shown
+from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.plan import Plan
 from supervisor_restarter.restart.restarts import Restarts
+from supervisor_restarter.text import kind, shown
 
 API_VERSION = '3.2'
 

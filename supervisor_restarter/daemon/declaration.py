@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Optional, Tuple
 from urllib.parse import urlsplit
 
 from supervisor_restarter import __version__
-from supervisor_restarter.restart.faults import shown
+from supervisor_restarter.text import shown
 
 VARIABLE = 'RESTARTER_READY'
 ALLOWED = ('must be notify, http://HOST:PORT/PATH, tcp://HOST:PORT or unix:///PATH, where HOST is '

@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Tuple
 
 from supervisor import events
 
-from supervisor_restarter.daemon.entries import forget
+from supervisor_restarter.daemon.socket_map import forget
 
 # The timer is set for a shorter time than this, in seconds; it is set anew with each pass.
 LONGEST = 3600.0

@@ -11,7 +11,7 @@ import traceback
 from typing import Any, Callable, Iterator, List
 
 from supervisor_restarter.daemon.declaration import LONGEST_PATH
-from supervisor_restarter.daemon.entries import check_spare, forget
+from supervisor_restarter.daemon.socket_map import check_spare, forget
 
 LONGEST_MESSAGE = 4096  # bytes
 AT_ONCE = 100  # messages that are read before others have their turn

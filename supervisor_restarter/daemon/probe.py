@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Optional, Set
 from supervisor.medusa import asynchat_25 as asynchat
 
 from supervisor_restarter.daemon.declaration import Declaration
-from supervisor_restarter.daemon.entries import check_spare, forget
+from supervisor_restarter.daemon.socket_map import check_spare, forget
 
 PATIENCE = 1.0  # seconds that an attempt may take
 

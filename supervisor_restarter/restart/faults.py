@@ -27,9 +27,6 @@ class Faults:
     CANT_UPDATE = 0x470
 
 
-_KINDS = {bool: 'boolean', int: 'int', float: 'double', str: 'string', list: 'array',
-          dict: 'struct', type(None): 'nil'}
-
 _NAMES = {code: name for name, code in vars(Faults).items() if not name.startswith('_')}
 
 
@@ -69,14 +66,3 @@ class Fault(NamedTuple):
     def error(self) -> RPCError:
         """Return the fault as an exception, its text `NAME: subject: explanation`."""
         return RPCError(self.code, '%s: %s' % (self.subject, self.explanation))
-
-
-def shown(value: str) -> str:
-    """Return text that a caller sent in a form that fits a message, and any XML parser."""
-    text = value if value.isprintable() else ascii(value)
-    return text if len(text) <= 100 else text[:97] + '...'
-
-
-def kind(value: Any) -> str:
-    """Return what XML-RPC calls the type of a value."""
-    return _KINDS.get(type(value), type(value).__name__)

@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, NamedTuple, Tuple
 
 from supervisor.datatypes import boolean
 
-from supervisor_restarter.restart.faults import kind, shown
+from supervisor_restarter.text import kind, shown
 
 
 class Limit(NamedTuple):

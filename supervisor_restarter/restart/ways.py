@@ -13,8 +13,9 @@ from typing import Any, Optional
 
 from supervisor.states import ProcessStates
 
-from supervisor_restarter.restart.faults import Faults, shown
+from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.slot import Phase, Slot, Standing
+from supervisor_restarter.text import shown
 
 
 class StartOnly:

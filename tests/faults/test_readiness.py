@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from supervisor_restarter.daemon.entries import SPARE
+from supervisor_restarter.daemon.socket_map import SPARE
 from tests.support.daemon import MANNERS, Daemon, wait_until
 from tests.support.faults import Call, all_new, info
 from tests.support.readiness import declaring, temporary_folder
