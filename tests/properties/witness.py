@@ -9,7 +9,7 @@ from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.group_restart import GroupRestart
 from supervisor_restarter.restart.settings import Settings
 from supervisor_restarter.restart.slot import DOWN_STATES, SEEN_DOWN
-from tests.properties.model import NEVER, PROMPT, Machine, Recorded
+from tests.support.world import NEVER, PROMPT, Machine, Recorded
 
 PHASES = ('waiting', 'stopping', 'starting', 'restarted', 'failed', 'removed')
 
