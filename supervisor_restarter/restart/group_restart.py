@@ -1,6 +1,5 @@
 """One restart of one group, a pass at a time."""
 
-import contextlib
 import time
 from typing import Any, Dict, List, Optional
 
@@ -17,7 +16,7 @@ from supervisor_restarter.restart.settings import Settings
 from supervisor_restarter.restart.slot import PENDING, Phase, Window
 from supervisor_restarter.restart.steps import Steps
 from supervisor_restarter.restart.times import Times
-from supervisor_restarter.restart.ways import StartFirst, Waiting
+from supervisor_restarter.restart.ways import Waiting
 
 # How long the work of one pass may hold supervisord's main loop, in seconds.
 SLICE = 0.04
@@ -168,16 +167,13 @@ class GroupRestart:
     def _take_turns(self, until: float) -> None:
         self._roster.drop_settled()
         way = self._next_way(self.clock.monotonic())
-        if way is None:
-            return
-        with self._hands.spawning() if way is StartFirst else contextlib.nullcontext():
-            while way is not None:
-                self._steps.take_turn(self._roster.waiting.pop(), way)
-                self._roster.drop_settled()
-                now, last = self.clock.monotonic(), way
-                way = self._next_way(now) if now < until else None
-                if way is not last:  # the next pass is due at once
-                    break
+        while way is not None:
+            self._steps.take_turn(self._roster.waiting.pop(), way)
+            self._roster.drop_settled()
+            now, last = self.clock.monotonic(), way
+            way = self._next_way(now) if now < until else None
+            if way is not last:  # the next pass is due at once
+                break
 
     def _check_time(self) -> None:
         if self.outcome is not None or self.clock.monotonic() < self._times.deadline():

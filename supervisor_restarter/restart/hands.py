@@ -1,16 +1,15 @@
 """What a restart does to processes: all of its effects are here."""
 
-import contextlib
 import copy
 import functools
 import traceback
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Optional
 
 from supervisor import events
 from supervisor.states import ProcessStates
 
-from supervisor_restarter.daemon.child import spawning
 from supervisor_restarter.daemon.logs import SharedLogs, name_in_logs
+from supervisor_restarter.daemon.spawn import spawn
 from supervisor_restarter.restart.configs import Configs, same_logs
 from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.plan import Plan
@@ -43,7 +42,6 @@ class Hands:
         self.readiness = readiness
         self.delay = delay
         self.changed = changed
-        self._child: Any = None
         # Processes that are all down give their shared socket back, and connections are refused
         # (supervisor/socket_manager.py: ReferenceCounter); so it is held until they are up.
         manager = getattr(group, 'socket_manager', None)
@@ -72,13 +70,6 @@ class Hands:
                 before = None
                 self.log('critical', traceback.format_exc())
 
-    @contextlib.contextmanager
-    def spawning(self) -> Iterator[None]:
-        """Spawn inside of this."""
-        with spawning(self.supervisord.options) as self._child:
-            yield
-        self._child = None
-
     def spawn_anew(self, slot: Slot) -> Optional[Standing]:
         """Spawn the process of a slot; return where that leaves it, unless all is well."""
         standing = self.spawn(slot, slot.process)
@@ -90,9 +81,8 @@ class Hands:
         if process.get_state() == ProcessStates.BACKOFF:
             process.stop()
         trouble = self._watch(slot, process)
-        self._child.environment = slot.watch.environment if slot.watch is not None else {}
         try:
-            process.spawn()
+            spawn(process, slot.watch.environment if slot.watch is not None else {})
         except OSError as why:  # supervisor/process.py: FastCGISubprocess.before_spawn
             return Standing(Phase.FAILED, Faults.SPAWN_ERROR, str(why))
         slot.watched = process.pid

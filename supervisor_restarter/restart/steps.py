@@ -2,7 +2,7 @@
 
 import functools
 import traceback
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable
 
 from supervisor.states import ProcessStates
 
@@ -16,9 +16,6 @@ from supervisor_restarter.restart.times import Times
 
 GIVEN_UP = (Phase.FAILED, Phase.REMOVED)
 CHANGING = (ProcessStates.STARTING, ProcessStates.STOPPING)
-
-# How many are spawned one right after the other: about as many as a pass has time for.
-BATCH = 32
 
 
 class Steps:
@@ -52,11 +49,14 @@ class Steps:
         """Spawn what is down, until a monotonic time."""
         in_time = True
         while self.roster.down and in_time:
-            batch = self.roster.down.take(BATCH)
-            for slot in batch:
-                # Since the last look, in an earlier slice, somebody may have started or removed it.
-                self.look_at(slot)
-            in_time = self._spawn_batch([slot for slot in batch if slot in self.roster.down], until)
+            slot, = self.roster.down.take(1)
+            began = self.clock.monotonic()
+            # Since the last look, in an earlier slice, somebody may have started or removed it.
+            self.look_at(slot)
+            if slot in self.roster.down:
+                self._guard(self._spawn, slot)
+            now = self.clock.monotonic()
+            in_time = now + (now - began) <= until
 
     def take_turn(self, slot: Slot, way: Any) -> None:
         """Begin to replace the process of a slot in one of the `ways`, if it still waits."""
@@ -126,24 +126,8 @@ class Steps:
             elif slot.beside is None:
                 self._judge(slot)
 
-    def _spawn_batch(self, batch: List[Slot], until: float) -> bool:
-        """Spawn slots, until a monotonic time; return whether there is time for more."""
-        # Until a child has called exec, each page of memory that supervisord writes to is copied
-        # first. Python writes to whatever it uses; so between two forks it uses little.
-        spawned: List[Tuple[Slot, Optional[Standing]]] = []
-        in_time = True
-        with self.hands.spawning():
-            for slot in batch:
-                began = self.clock.monotonic()
-                self._guard(lambda slot: spawned.append((slot, self.hands.spawn_anew(slot))), slot)
-                now = self.clock.monotonic()
-                in_time = now + (now - began) <= until
-                if not in_time:
-                    break
-        for slot, standing in spawned:
-            self._guard(functools.partial(
-                self._stand, standing=standing or Standing(Phase.STARTING)), slot)
-        return in_time
+    def _spawn(self, slot: Slot) -> None:
+        self._stand(slot, self.hands.spawn_anew(slot) or Standing(Phase.STARTING))
 
     def _begin(self, slot: Slot) -> None:
         self._stand(slot, slot.way.begin(slot, self.hands))

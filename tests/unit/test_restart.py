@@ -9,7 +9,6 @@ from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
 from supervisor_restarter.restart.pacing import Progress, Staggered
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
-from supervisor_restarter.restart.steps import BATCH
 from supervisor_restarter.restart.ways import StopFirst
 from tests.unit.fakes import World
 
@@ -561,19 +560,8 @@ def test_a_pass_is_cut_into_slices_and_the_next_is_due_at_once():
     assert restart.due() == 0
 
 
-def test_between_two_spawns_of_a_pass_nothing_is_looked_at():
-    world = World(*'abc')
-    done = []
-    for process in world.group.processes.values():
-        process.stops_at_once = True
-        process.spawn = lambda spawn=process.spawn: (done.append('spawn'), spawn())
-        process.transition = lambda look=process.transition: (done.append('look'), look())
-    begin(world).advance()
-    assert done[:3] == ['spawn'] * 3 and 'look' in done
-
-
-def test_a_pass_that_has_time_spawns_more_than_a_batch_in_their_order():
-    names = ['web_%03d' % number for number in range(2 * BATCH + 1)]
+def test_a_pass_that_has_time_spawns_all_in_their_order():
+    names = ['web_%03d' % number for number in range(65)]
     world = World(*names)
     restart = begin(world)
     down(world, restart, *reversed(names))
