@@ -178,6 +178,18 @@ def test_what_cannot_be_started_so_is_forked(case, options, forks, monkeypatch):
     assert ended(process) == ((0, 'given\n') if works else (127 << 8, ''))
 
 
+@pytest.mark.parametrize('case', [None, a_class_of_somebody_elses])
+def test_what_is_configured_goes_before_what_is_given_and_that_before_supervisords(
+        case, options, monkeypatch):
+    for name in ('WHOSE', 'OWN'):
+        monkeypatch.setenv(name, "supervisord's")
+    process = program(options, environment={'WHOSE': 'configured, '})
+    if case is not None:
+        case(process, monkeypatch)
+    spawn(process, {'WHOSE': 'given, ', 'OWN': 'given'})
+    assert ended(process) == (0, 'configured, given\n')
+
+
 # a child that is forked
 
 def test_a_signal_that_comes_before_exec_ends_the_child(noted, options):
