@@ -8,6 +8,9 @@ from typing import Any
 # So many descriptors are left to supervisord: those of a process that is spawned, and of clients.
 SPARE = 16
 
+# So many supervisord has for a process: its end of three pipes, and two log files.
+OF_A_PROCESS = 5
+
 
 def forget(options: Any, descriptor: int) -> None:
     """Take a descriptor that is about to be closed out of the socket map and the poller.
@@ -25,12 +28,16 @@ def forget(options: Any, descriptor: int) -> None:
     options.get_socket_map().pop(descriptor, None)
 
 
-def check_spare(descriptor: int) -> None:
+def check_spare(descriptor: int, group: Any) -> None:
     """Raise OSError where a new descriptor is one of the last that there are.
 
-    A process that is down needs some of them to come up.
+    The processes of the group that are down need some of them to come up.
     """
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     # The system gives the lowest number that is free.
-    if limit != resource.RLIM_INFINITY and descriptor >= limit - SPARE:
+    if limit == resource.RLIM_INFINITY or (
+            descriptor < limit - SPARE - OF_A_PROCESS * len(group.processes)):
+        return
+    down = sum(not process.pid for process in group.processes.values())
+    if descriptor >= limit - SPARE - OF_A_PROCESS * down:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
