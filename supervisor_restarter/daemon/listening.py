@@ -79,7 +79,7 @@ class Own:
         except OSError as why:
             return 'cannot be seen: %s' % why.strerror
         if not at:
-            return 'nobody listens on %s' % self.address
+            return 'nobody listens on %s' % str(self.address)
         shared = _of_supervisord(self.process)
         try:
             held = self.listeners.held(self.process.pid, at)
@@ -91,7 +91,7 @@ class Own:
         if held:
             # One process alone answers there; of several nobody knows which one does.
             alone = len(self.process.group.processes) == 1
-            return '' if alone else '%s is a socket that all processes of the group share' % (
+            return '' if alone else '%s is a socket that all processes of the group share' % str(
                 self.address)
         return self._whose(at)
 
@@ -124,7 +124,7 @@ class Listening:
         self.environment: Dict[str, str] = {}
         self.ready = False
         self.awaited = 'listens on %s' % ', '.join(map(str, noted.addresses))
-        self.seen = 'does not listen on %s' % noted.addresses[0]
+        self.seen = 'does not listen on %s' % str(noted.addresses[0])
         watched.add(self)
 
     def look(self) -> None:

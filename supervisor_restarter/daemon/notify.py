@@ -52,7 +52,7 @@ class Sockets:
         self._open += 1
         user = process.config.uid
         try:
-            check_spare(made.fileno(), process.group)
+            check_spare(self.options, process.group)
             made.setblocking(False)
             if not self._folder:
                 self._folder = tempfile.mkdtemp(prefix='restarter-notify-', dir=_parent())

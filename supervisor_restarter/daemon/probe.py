@@ -125,7 +125,7 @@ class Attempt(asynchat.async_chat):
         """Connect, and ask."""
         try:
             self.create_socket(self._declaration.family, socket.SOCK_STREAM)
-            check_spare(self.socket.fileno(), self._group)
+            check_spare(self._options, self._group)
             self.connect(self._declaration.address)
             if self._declaration.request:
                 self.push(self._declaration.request)

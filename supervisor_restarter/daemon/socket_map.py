@@ -28,16 +28,16 @@ def forget(options: Any, descriptor: int) -> None:
     options.get_socket_map().pop(descriptor, None)
 
 
-def check_spare(descriptor: int, group: Any) -> None:
-    """Raise OSError where a new descriptor is one of the last that there are.
+def check_spare(options: Any, group: Any) -> None:
+    """Raise OSError where one of the last descriptors that there are has been taken.
 
     The processes of the group that are down need some of them to come up.
     """
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    # The system gives the lowest number that is free.
-    if limit == resource.RLIM_INFINITY or (
-            descriptor < limit - SPARE - OF_A_PROCESS * len(group.processes)):
+    processes = len(group.processes) + len(options.pidhistory)
+    if limit == resource.RLIM_INFINITY or limit > (
+            4 * SPARE + len(options.get_socket_map()) + (OF_A_PROCESS + 1) * processes):
         return
     down = sum(not process.pid for process in group.processes.values())
-    if descriptor >= limit - SPARE - OF_A_PROCESS * down:
+    if limit - len(os.listdir('/dev/fd')) < SPARE + OF_A_PROCESS * down:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
