@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Set, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional, Set, Tuple
 
 from supervisor_restarter.daemon.declaration import Declaration
 from supervisor_restarter.daemon.listeners import (
@@ -57,9 +57,11 @@ def note(listeners: Listeners, process: Any, declared: Any, surge: bool) -> Note
 class Own:
     """Whether who listens at the address of a declaration is a process, or a descendant of it."""
 
-    def __init__(self, listeners: Listeners, process: Any, declaration: Declaration):
+    def __init__(self, listeners: Listeners, process: Any, declaration: Declaration,
+                 noted: Optional[Noted] = None):
         self.listeners = listeners
         self.process = process
+        self.noted = noted
         self.address = target(declaration.family, declaration.address)
         self.blind = False
         self._before: Set[int] = set()
@@ -95,7 +97,17 @@ class Own:
                 self.address)
         return self._whose(at)
 
+    def others(self) -> str:
+        """Return who else listens at the address, as a sentence; empty where nobody does."""
+        try:
+            at = self.listeners.table().at(self.address)
+            return self._whose(at) if at else ''
+        except (CannotSee, OSError):
+            return ''
+
     def _whose(self, at: Set[int]) -> str:
+        if self.noted is not None and at & self.noted.inodes and _lives(self.noted.pid):
+            return '%s is listened on by pid %d' % (self.address, self.noted.pid)
         owners = [owner for owner in map(self.listeners.owner, at) if owner]
         if any(_leads(self.process.pid, owner) for owner in owners):
             return ''
@@ -123,8 +135,10 @@ class Listening:
         self.pace = Pace(delay, watched, clock)
         self.environment: Dict[str, str] = {}
         self.ready = False
+        self._others = ''
         self.awaited = 'listens on %s' % ', '.join(map(str, noted.addresses))
-        self.seen = 'does not listen on %s' % str(noted.addresses[0])
+        self.seen = 'does not listen on %s, where pid %d %s' % (
+            noted.addresses[0], noted.pid, 'does' if noted.surge else 'did')
         watched.add(self)
 
     def look(self) -> None:
@@ -153,6 +167,10 @@ class Listening:
         """Look no more."""
         self.watched.discard(self)
 
+    def in_the_way(self) -> str:
+        """Return who else listens where it is to listen, as a sentence; empty where nobody does."""
+        return self.seen if self.noted.surge else self._others
+
     def _missing(self, table: Table) -> List[Address]:
         """Return on which addresses it does not listen; and say so of the first."""
         noted = self.noted
@@ -168,16 +186,13 @@ class Listening:
             if changed and len(listens) >= len(noted.addresses):
                 return []  # with another configuration it may be elsewhere
         if missing:
-            self.seen = 'does not listen on %s, where %s' % (
-                missing[0], self._who(table, missing[0]))
+            others = [owner for owner in map(self.listeners.owner, table.covering(missing[0]))
+                      if owner and not noted.surge]
+            self.seen = 'does not listen on %s, where pid %d %s' % (
+                missing[0], others[0] if others else noted.pid,
+                'does' if others or noted.surge else 'did')
+            self._others = self.seen if others else ''
         return missing
-
-    def _who(self, table: Table, address: Address) -> str:
-        if not self.noted.surge:
-            for owner in map(self.listeners.owner, table.covering(address)):
-                if owner:
-                    return 'pid %d does' % owner
-        return 'pid %d %s' % (self.noted.pid, 'does' if self.noted.surge else 'did')
 
 
 def _what_it_is(config: Any) -> Tuple[Any, ...]:
@@ -185,6 +200,16 @@ def _what_it_is(config: Any) -> Tuple[Any, ...]:
     environment = dict(config.environment or {})
     environment.pop('SUPERVISOR_PROCESS_NAME', None)  # which a successor is given
     return config.command, config.directory, environment
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _leads(pid: int, other: int) -> bool:

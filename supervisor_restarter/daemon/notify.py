@@ -151,6 +151,10 @@ class Notification:
         """Return that there is no time at which to look."""
         return math.inf
 
+    def in_the_way(self) -> str:
+        """Return that nobody else can be seen."""
+        return ''
+
     def close(self) -> None:
         """See nothing more; where there is no process, give everything back."""
         self._closed = True

@@ -75,6 +75,10 @@ class Probe:
         """Return the seconds until the next look."""
         return max(0.0, min(self.pace.next, self._until) - self.clock.monotonic())
 
+    def in_the_way(self) -> str:
+        """Return who else listens at the address, as a sentence; empty where nobody does."""
+        return self.own.others()
+
     def close(self) -> None:
         """End the attempt, and make no more."""
         self.watched.discard(self)

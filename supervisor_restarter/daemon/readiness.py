@@ -1,6 +1,7 @@
 """What programs declare of their readiness, and the watches that see it."""
 
 import math
+import os
 from typing import Any, Callable, Dict, List, Optional, Set
 
 from supervisor_restarter.daemon import declaration
@@ -60,7 +61,8 @@ class Readiness:
         The watch has `awaited` and `seen`, as text; `ready`; `early`, whether one that is ready is
         up before it is RUNNING; `environment`, the variables that the process has to have;
         `extended_until`, the monotonic time until which it has asked to be waited for; `look()`,
-        `due()` in seconds, and `close()`. `delay` are the seconds between two looks at most.
+        `due()` in seconds; `in_the_way()`, who else listens where the process is to listen, as a
+        sentence; and `close()`. `delay` are the seconds between two looks at most.
         `changed()` is called when there is something new. Raises OSError where no socket is to be
         had; spawn the process all the same.
         """
@@ -70,13 +72,24 @@ class Readiness:
             watches.append(Notification(self.options, self._sockets, process, changed))
         elif declared is not None and not listens:
             watches.append(Probe(self.options, declared, delay, changed, self._watched,
-                                 Own(self._listeners, process, declared)))
+                                 Own(self._listeners, process, declared, noted)))
         if noted is not None and noted.addresses and (noted.surge or listens):
             watches.insert(0, Listening(self._listeners, process, noted, listens, delay, changed,
                                         self._watched))
         elif listens:
             watches.append(Running(noted))
         return Together(watches) if len(watches) > 1 else watches[0] if watches else None
+
+
+    def group_lives(self, pid: int) -> bool:
+        """Whether there are processes of the group that a process has led (Supervisor's do)."""
+        try:
+            os.killpg(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
 
 
 class Running:
@@ -100,6 +113,10 @@ class Running:
     def due(self) -> float:
         """Return that there is no time at which to look."""
         return math.inf
+
+    def in_the_way(self) -> str:
+        """Return that nobody else can be seen."""
+        return ''
 
     def close(self) -> None:
         """There is nothing to give back."""
@@ -146,6 +163,10 @@ class Together:
     def due(self) -> float:
         """Return the seconds until the next look at one that is not ready."""
         return min((watch.due() for watch in self.watches if not watch.ready), default=math.inf)
+
+    def in_the_way(self) -> str:
+        """Return who else listens where the process is to listen."""
+        return next(filter(None, (watch.in_the_way() for watch in self.watches)), '')
 
     def close(self) -> None:
         """Close each."""
