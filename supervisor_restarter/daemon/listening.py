@@ -48,10 +48,16 @@ def note(listeners: Listeners, process: Any, declared: Any, surge: bool) -> Note
                    'old one: %s' % (target(declared.family, declared.address), why)
                    if surge and asked else '')
         return Noted(pid, config, surge, refusal=refusal, why=str(why))
-    paths = [address for address in addresses if address.is_path]
-    return Noted(pid, config, surge, tuple(addresses), frozenset(inodes), (
-        'with max_surge its successor would take %s away, on which pid %d listens'
-        % (paths[0], pid) if surge and paths else ''))
+    refusal = ''
+    if surge:
+        # What serves on a port may have a path beside it, such as gunicorn's control socket: the
+        # next one takes it over, as in any restart.
+        paths = [address for address in addresses if address.is_path]
+        addresses = [address for address in addresses if not address.is_path]
+        if paths and not any(address.port for address in addresses):
+            refusal = ('with max_surge its successor would take %s away, on which pid %d listens'
+                       % (paths[0], pid))
+    return Noted(pid, config, surge, tuple(addresses), frozenset(inodes), refusal)
 
 
 class Own:
@@ -154,7 +160,7 @@ class Listening:
         except OSError as why:
             self.seen, missing = 'cannot be seen: %s' % why.strerror, list(self.noted.addresses)
         if not missing:
-            self.seen = self.awaited
+            self.seen, self._others = self.awaited, ''
             self.ready = True
             self.watched.discard(self)
             self.changed()
@@ -169,7 +175,7 @@ class Listening:
 
     def in_the_way(self) -> str:
         """Return who else listens where it is to listen, as a sentence; empty where nobody does."""
-        return self.seen if self.noted.surge else self._others
+        return self.seen if self.noted.surge and not self.ready else self._others
 
     def _missing(self, table: Table) -> List[Address]:
         """Return on which addresses it does not listen; and say so of the first."""
