@@ -16,11 +16,12 @@ from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, O
 
 # linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h, linux/unix_diag.h
 NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20
-REQUEST_DUMP = 0x301
+REQUEST_ONE, REQUEST_DUMP = 1, 0x301
 ERROR, DONE = 2, 3
-LISTENING = 1 << 10  # 1 << TCP_LISTEN
+TCP_LISTEN = 10
+LISTENING, EVERY = 1 << TCP_LISTEN, 0xffffffff
 ANY, MAPPED = b'\0' * 16, b'\0' * 10 + b'\xff\xff'
-V6ONLY, NAME, VFS = 11, 0, 1  # attributes
+V6ONLY, NAME, VFS, PEER = 11, 0, 1, 2  # attributes
 _HEADER, _ATTRIBUTE = struct.Struct('=IHHII'), struct.Struct('=HH')
 _INET = struct.Struct('!4xH2x16s')  # of inet_diag_msg: the port, the address
 _INODE = struct.Struct('=I')
@@ -282,13 +283,36 @@ def _given_away() -> Tuple[int, int, FrozenSet[int]]:
                                   for port in range(int(each[0]), int(each[-1]) + 1))
 
 
+def accepted(connection: socket.socket) -> int:
+    """Return the inode of the other end of a connection on this machine; 0 while nobody has it.
+
+    Raises OSError.
+    """
+    if connection.family == socket.AF_UNIX:
+        inode = os.fstat(connection.fileno()).st_ino
+        request = struct.pack('=BxxxIIIII', socket.AF_UNIX, EVERY, inode, 4, EVERY, EVERY)
+        attributes = dict(_attributes(_one(request), UNIX_SIZE))
+        return _INODE.unpack(attributes[PEER])[0] if PEER in attributes else 0
+    here, there = connection.getsockname()[:2], connection.getpeername()[:2]
+    raw = [socket.inet_pton(connection.family, host) for host, _ in (there, here)]
+    request = struct.pack('=BBBxI', connection.family, socket.IPPROTO_TCP, 0, EVERY)
+    request += struct.pack('!HH16s16s', there[1], here[1], *raw)
+    message = _one(request + struct.pack('=III', 0, EVERY, EVERY))
+    # Where there is no such connection, the kernel tells of the socket that listens.
+    return 0 if message[1] == TCP_LISTEN else _INODE.unpack_from(message, INET_INODE)[0]
+
+
 # sockets
 
-def _dump(request: bytes) -> Iterator[bytes]:
+def _one(request: bytes) -> bytes:
+    return next(_dump(request, REQUEST_ONE))
+
+
+def _dump(request: bytes, flags: int = REQUEST_DUMP) -> Iterator[bytes]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_SOCK_DIAG) as kernel:
         kernel.settimeout(1.0)
-        kernel.send(_HEADER.pack(_HEADER.size + len(request), SOCK_DIAG_BY_FAMILY, REQUEST_DUMP,
-                                 1, 0) + request)
+        kernel.send(_HEADER.pack(_HEADER.size + len(request), SOCK_DIAG_BY_FAMILY, flags, 1, 0)
+                    + request)
         while True:
             data, at = kernel.recv(1 << 17), 0
             while at < len(data):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import socket
 import time
 from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional, Set, Tuple
 
@@ -11,6 +12,7 @@ from supervisor_restarter.daemon.listeners import (
     CannotSee,
     Listeners,
     Table,
+    accepted,
     fixed,
     target,
 )
@@ -61,7 +63,11 @@ def note(listeners: Listeners, process: Any, declared: Any, surge: bool) -> Note
 
 
 class Own:
-    """Whether who listens at the address of a declaration is a process, or a descendant of it."""
+    """Whether who listens at the address of a declaration is a process, or a descendant of it.
+
+    `blind`: that cannot be seen. `others_too`: others have a socket there as well, or the same one,
+    so that it has to be asked of each connection (SO_REUSEPORT, an `[fcgi-program]`).
+    """
 
     def __init__(self, listeners: Listeners, process: Any, declaration: Declaration,
                  noted: Optional[Noted] = None):
@@ -70,6 +76,8 @@ class Own:
         self.noted = noted
         self.address = target(declaration.family, declaration.address)
         self.blind = False
+        self.others_too = False
+        self._listened = False
         self._before: Set[int] = set()
         try:
             self._before = listeners.table().at(self.address)
@@ -89,25 +97,28 @@ class Own:
         if not at:
             return 'nobody listens on %s' % str(self.address)
         shared = _of_supervisord(self.process)
+        self.others_too = False
         try:
             held = self.listeners.held(self.process.pid, at)
         except CannotSee:
             # A socket that was not there before is the new process's.
             return '' if at - self._before else self._whose(at)
-        if held - shared:
-            return ''
         if held:
-            # One process alone answers there; of several nobody knows which one does.
-            alone = len(self.process.group.processes) == 1
-            return '' if alone else '%s is a socket that all processes of the group share' % str(
-                self.address)
+            self._listened = True
+            self.others_too = held != at or bool(held & shared)
+            return ''
         return self._whose(at)
+
+    def accepts(self, connection: socket.socket) -> Optional[bool]:
+        """Return whether the process has accepted a connection; None while nobody has."""
+        inode = accepted(connection)
+        return bool(self.listeners.held(self.process.pid, {inode})) if inode else None
 
     def others(self) -> str:
         """Return who else listens at the address, as a sentence; empty where nobody does."""
         try:
             at = self.listeners.table().at(self.address)
-            return self._whose(at) if at else ''
+            return self._whose(at) if at and not self._listened else ''
         except (CannotSee, OSError):
             return ''
 

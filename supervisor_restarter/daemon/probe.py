@@ -15,10 +15,14 @@ from typing import Any, Callable, Dict, Optional, Set
 from supervisor.medusa import asynchat_25 as asynchat
 
 from supervisor_restarter.daemon.declaration import Declaration
+from supervisor_restarter.daemon.listeners import CannotSee
 from supervisor_restarter.daemon.listening import Own
-from supervisor_restarter.daemon.pace import Pace
+from supervisor_restarter.daemon.pace import LEAST, Pace
 from supervisor_restarter.daemon.socket_map import check_spare, forget
 
+Accepts = Callable[[socket.socket], Optional[bool]]
+
+FIRST = 4  # bytes of a request that are sent before it is known who gets it
 PATIENCE = 1.0  # seconds that an attempt may take
 
 HEAD = 65536  # bytes that a status line and headers may have
@@ -62,17 +66,23 @@ class Probe:
         """Begin an attempt if it is time for one, and end one that has taken too long."""
         if self.clock.monotonic() >= self._until and self._attempt is not None:
             self._attempt.end('has not answered within %g second' % PATIENCE)
+        elif self._attempt is not None:
+            self._attempt.go_on()
         if self.ready or not self.pace.is_due() or self._attempt is not None:
             return
         # Whoever has the socket now gets the connection.
         obstacle = self.own.obstacle()
         if obstacle:
             self.seen = obstacle
+        elif self.own.others_too and self.declaration.request:
+            self._begin(self.declaration, self._ended, self.own.accepts)
         else:
             self._begin(self.declaration, self._ended)
 
     def due(self) -> float:
         """Return the seconds until the next look."""
+        if self._attempt is not None and self._attempt.waits:
+            return LEAST
         return max(0.0, min(self.pace.next, self._until) - self.clock.monotonic())
 
     def in_the_way(self) -> str:
@@ -85,9 +95,10 @@ class Probe:
         if self._attempt is not None:
             self._attempt.end('was not waited for')
 
-    def _begin(self, declaration: Declaration, ended: Callable[[bool, str], None]) -> None:
+    def _begin(self, declaration: Declaration, ended: Callable[[bool, str], None],
+               accepts: Optional[Accepts] = None) -> None:
         self._until = self.clock.monotonic() + PATIENCE
-        self._attempt = Attempt(self.options, declaration, self.own.process.group, ended)
+        self._attempt = Attempt(self.options, declaration, self.own.process.group, ended, accepts)
         self._attempt.begin()
 
     def _ended_before(self, ready: bool, seen: str) -> None:
@@ -109,11 +120,13 @@ class Probe:
 class Attempt(asynchat.async_chat):
     """One connection, an entry of the socket map while it is open.
 
-    `ended(ready, seen)` is called once.
+    `ended(ready, seen)` is called once. With `accepts`, which tells whether the one to be asked has
+    accepted a connection (None: nobody has yet), only that one is asked: call `go_on()` while
+    `waits`.
     """
 
     def __init__(self, options: Any, declaration: Declaration, group: Any,
-                 ended: Callable[[bool, str], None]):
+                 ended: Callable[[bool, str], None], accepts: Optional[Accepts] = None):
         super().__init__(map=options.get_socket_map())
         self._options = options
         self._declaration = declaration
@@ -122,6 +135,8 @@ class Attempt(asynchat.async_chat):
         self._over = False
         self._head = b''
         self._size = 0
+        self._accepts = accepts
+        self.waits = False
         self.refused = False  # nobody is there
         self.set_terminator(b'\r\n\r\n')
 
@@ -131,10 +146,30 @@ class Attempt(asynchat.async_chat):
             self.create_socket(self._declaration.family, socket.SOCK_STREAM)
             check_spare(self._options, self._group)
             self.connect(self._declaration.address)
-            if self._declaration.request:
+            if self._accepts is not None:
+                # Something has to be sent before some accept it (tcp(7), TCP_DEFER_ACCEPT).
+                self.push(self._declaration.request[:FIRST])
+                self.waits = True
+            elif self._declaration.request:
                 self.push(self._declaration.request)
         except OSError as why:
             self._fail(why.errno)
+
+    def go_on(self) -> None:
+        """Ask on, when it is known who has accepted the connection."""
+        if not self.waits:
+            return
+        try:
+            theirs = self._accepts(self.socket)
+        except (OSError, CannotSee) as why:
+            self.end('cannot be asked: %s' % why)
+            return
+        if theirs is not None:
+            self.waits = False
+            if theirs:
+                self.push(self._declaration.request[FIRST:])
+            else:
+                self.end('was answered by another process')
 
     def end(self, seen: str, ready: bool = False) -> None:
         """Close the connection, and tell what was seen."""

@@ -12,7 +12,14 @@ import time
 import pytest
 
 from supervisor_restarter.daemon import listeners as module
-from supervisor_restarter.daemon.listeners import Address, CannotSee, Listeners, fixed, target
+from supervisor_restarter.daemon.listeners import (
+    Address,
+    CannotSee,
+    Listeners,
+    accepted,
+    fixed,
+    target,
+)
 from tests.support.daemon import free_port, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != 'linux', reason='only Linux tells it')
@@ -206,6 +213,22 @@ def test_ports_that_the_system_gives_away_and_names_of_one_run_are_not_the_next_
               Address('/run/web.4711.sock'), Address('/tmp/pymp-x1_2/listener-ab'),
               Address('@4711')]
     assert fixed(kept + others, 4711, 'serve --port 50051') == sorted(kept)
+
+
+@pytest.mark.parametrize('family, address, to', [
+    (socket.AF_INET, ('127.0.0.1', 0), ''), (socket.AF_INET6, ('::', 0), '127.0.0.1'),
+    (socket.AF_INET6, ('::1', 0), ''), (socket.AF_UNIX, '', '')])
+def test_who_has_accepted_a_connection(tmp_path, family, address, to):
+    with socket.socket(family) as listening:
+        listening.bind(address or str(tmp_path / 's'))
+        listening.listen()
+        where = listening.getsockname()
+        with socket.socket(socket.AF_INET if to else family) as connection:
+            connection.connect((to, where[1]) if to else where)
+            assert accepted(connection) == 0
+            with listening.accept()[0] as theirs:
+                assert accepted(connection) == os.fstat(theirs.fileno()).st_ino
+            assert accepted(connection) == 0
 
 
 # Where it cannot be seen

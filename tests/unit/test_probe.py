@@ -59,9 +59,13 @@ class OwnAddress:
 
     def __init__(self, obstacle='', blind=False):
         self.in_the_way, self.blind = obstacle, blind
+        self.others_too, self.accepted = False, []
 
     def obstacle(self):
         return self.in_the_way
+
+    def accepts(self, connection):
+        return self.accepted.pop(0)
 
 
 def probe(options, value, changed=lambda: None, clock=None, delay=0.2, asked=None, own=None):
@@ -166,6 +170,32 @@ def test_an_answer_that_is_not_the_processes_own_says_nothing_of_it(options, ser
     own.in_the_way = ''
     clock.forward(watch.due())
     assert seen_of(options, watch) == (True, 'answered 200')
+
+
+@pytest.mark.parametrize('accepted, seen', [
+    ([None, None, True], 'answered 200'), ([None, False], 'was answered by another process')])
+def test_where_others_listen_there_too_only_the_one_that_has_accepted_is_asked(
+        options, server, accepted, seen):
+    asked = []
+
+    def talk(connection):
+        for data in iter(lambda: connection.recv(4096), b''):
+            asked.append(data)
+            if data.endswith(b'\r\n\r\n'):
+                connection.sendall(OK)
+    own, clock = OwnAddress(), FakeClock()
+    own.others_too, own.accepted = True, list(accepted)
+    watch = probe(options, http(server(talk)), own=own, clock=clock)
+    watch.look()
+    while own.accepted:
+        turn_until(options, lambda: asked or len(own.accepted) < len(accepted))
+        assert asked in ([], [b'GET '])
+        clock.forward(watch.due())
+        assert watch.due() <= 0.01
+        watch.look()
+    turn_until(options, lambda: not options.socket_map)
+    assert (watch.ready, watch.seen) == (accepted[-1], '%s %s' % (watch.awaited, seen))
+    assert_nothing_is_left(options)
 
 
 @pytest.mark.parametrize('kind', ['http', 'unix'])
