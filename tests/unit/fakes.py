@@ -179,13 +179,14 @@ class FakeReadiness:
 
     class Watch:
         extended_until = -math.inf
-        early = True
         seen = 'refused'
+        others = ''
         period = 0.1
 
         def __init__(self, declaration, changed):
             self.awaited, self.changed = declaration, changed
             self.ready = self.closed = False
+            self.early = declaration is not None
             self.looks = 0
             self.environment = {'NOTIFY_SOCKET': '/socket'} if declaration == 'notify' else {}
 
@@ -196,7 +197,7 @@ class FakeReadiness:
             return self.period
 
         def in_the_way(self):
-            return ''
+            return self.others
 
         def close(self):
             self.closed = True
