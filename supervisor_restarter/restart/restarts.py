@@ -156,7 +156,7 @@ class Restarts:
             return dict(restart.info(), slots=restart.slots()) if slots else restart.info()
         last = self._last.get(name) or dict(dict.fromkeys(PHASES, 0), group=name, state='IDLE',
                                             total=0, elapsed=0.0, surging=0, awaiting=[],
-                                            faults=[], slots=[])
+                                            faults=[], warnings=[], slots=[])
         return {key: value for key, value in last.items() if slots or key != 'slots'}
 
     @property
