@@ -227,6 +227,8 @@ class GroupRestart:
         for slot in self._roster.turns.active.values():
             slot.close_watch()
             slot.part_logs()
+        for slot in self._roster.slots.values():
+            slot.close_words()
         self._log('info', '%s %d of %d processes in %.3f seconds' % (
             'restarted' if self.plan.config is None else 'updated', self._roster.done(),
             len(self._roster), self._ended - self._times.began))

@@ -11,6 +11,7 @@ from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.child import spawning
 from supervisor_restarter.daemon.logs import SharedLogs, name_in_logs
+from supervisor_restarter.daemon.words import listen_to
 from supervisor_restarter.restart.configs import Configs, same_logs
 from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.plan import Plan
@@ -89,6 +90,8 @@ class Hands:
         """Spawn the new process of a slot; return where that leaves it, unless all is well."""
         if process.get_state() == ProcessStates.BACKOFF:
             process.stop()
+        slot.close_words()
+        slot.words = listen_to(process)
         trouble = self._watch(slot, process)
         self._child.environment = slot.watch.environment if slot.watch is not None else {}
         try:

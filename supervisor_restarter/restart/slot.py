@@ -57,17 +57,18 @@ class Slot:
     """The place of one process of the group at the time of the call.
 
     `planned` is what is to become of it. `process` is the one that has the slot; `found` is its
-    state and `pid` its process id at the call. `way` is how the slot gets what is planned, one of
-    `ways`. `beside` is a second process of the slot: while it is STARTING its successor, else one
-    that is leaving; `logs` is what both write to. `began` is the monotonic time at which its turn
-    began. `declaration` is what the program declares of its readiness, and `watch` sees whether the
-    new process with the id `watched` is ready; both are None where nothing is declared. `changes`
-    are the phases that it has come to, with the monotonic times. Slots sort as Supervisor starts
-    processes: by priority, and then by name.
+    state and `pid` its process id at the call. `way` is how the slot gets what is planned, one
+    of `ways`. `beside` is a second process of the slot: while it is STARTING its successor,
+    else one that is leaving; `logs` is what both write to. `began` is the monotonic time at
+    which its turn began. `words` is what the new process says. `declaration` is what the
+    program declares of its readiness, and `watch` sees whether the new process with the id
+    `watched` is ready; both are None where nothing is declared. `changes` are the phases that
+    it has come to, with the monotonic times. Slots sort as Supervisor starts processes: by
+    priority, and then by name.
     """
 
-    __slots__ = ('planned', 'process', 'found', 'pid', 'phase', 'way', 'beside', 'logs', 'began',
-                 'declaration', 'watch', 'watched', 'changes')
+    __slots__ = ('planned', 'process', 'found', 'pid', 'phase', 'way', 'beside', 'logs', 'words',
+                 'began', 'declaration', 'watch', 'watched', 'changes')
 
     def __init__(self, planned: Planned, process: Any, way: Any, declaration: Any = None):
         self.planned = planned
@@ -78,6 +79,7 @@ class Slot:
         self.way = way
         self.beside: Any = None
         self.logs: Any = None
+        self.words: Any = None
         self.began = 0.0
         self.declaration = declaration
         self.watch: Any = None
@@ -178,8 +180,14 @@ class Slot:
             self.watch = None
 
     def last_words(self) -> str:
-        """Return the last line that the process beside has written; empty if it is not known."""
-        return self.logs.last_words(self.beside) if self.logs is not None else ''
+        """Return the last lines that the new process has written; empty if they are not known."""
+        return self.words.text() if self.words is not None else ''
+
+    def close_words(self) -> None:
+        """Listen no more to what the new process writes."""
+        if self.words is not None:
+            self.words.close()
+            self.words = None
 
     def part_logs(self) -> None:
         """Let whoever is left of two processes write to the log files alone."""

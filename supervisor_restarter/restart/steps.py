@@ -69,6 +69,8 @@ class Steps:
         self.roster.put(slot, phase, self.times.moved)
         if phase not in (Phase.STOPPING, Phase.STARTING):
             slot.close_watch()
+        if phase not in (Phase.STOPPING, Phase.STARTING, Phase.RESTARTED):
+            slot.close_words()
 
     def _look_at(self, slot: Slot) -> None:
         if slot.phase in GIVEN_UP and slot.beside is None:
@@ -176,7 +178,10 @@ class Steps:
             self.agenda.expect(slot.name, min(times))
 
     def _fail(self, slot: Slot, standing: Standing) -> None:
-        fault = self.verdict.fail(slot.name, standing.code, standing.explanation)
+        explanation = standing.explanation
+        if standing.code in (Faults.START_FAILED, Faults.NOT_READY) and slot.last_words():
+            explanation += '; it said last: ' + slot.last_words()
+        fault = self.verdict.fail(slot.name, standing.code, explanation)
         self.move(slot, Phase.FAILED)
         if slot.beside is not None:
             self.agenda.changed(slot.name)

@@ -15,7 +15,6 @@ from supervisor.states import ProcessStates
 
 from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.slot import Phase, Slot, Standing
-from supervisor_restarter.text import shown
 
 
 class StartOnly:
@@ -113,9 +112,7 @@ class StartFirst(StartOnly):
         standing = slot.standing_of_new(new, now)
         if standing.phase == Phase.RESTARTED:
             return Standing(Phase.STOPPING)
-        words = slot.last_words() if standing.phase == Phase.FAILED else ''
-        return standing if not words else standing._replace(
-            explanation='%s; it said last: %s' % (standing.explanation, shown(words)))
+        return standing
 
     @staticmethod
     def moved(slot: Slot, hands: Any) -> None:

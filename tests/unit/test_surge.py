@@ -314,16 +314,6 @@ def test_the_log_of_a_slot_whose_successor_fails_is_as_it_was():
     assert (restart.finished, log('a')) == (True, ['a'])
 
 
-def test_the_fault_of_a_successor_says_what_it_said_last():
-    world = World('a')
-    with_logs(world)
-    restart = begin(world)
-    handler, = world['a.new'].dispatchers[5].normallog.handlers
-    handler.emit(SimpleNamespace(msg=b'Address in use\n'))
-    ends(world, restart, 'a.new')
-    assert restart.outcome[0] == fault('a', QUICK + '; it said last: Address in use')
-
-
 def test_a_successor_that_is_to_have_another_log_has_its_own_with_the_name_of_the_slot():
     world = World('a')
     log = with_logs(world)
