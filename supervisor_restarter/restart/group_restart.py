@@ -53,7 +53,7 @@ class GroupRestart:
         self._pacing = pacing_for(settings, self.plan.size)
         self._agenda = Agenda(settings.delay)
         self._hands = Hands(supervisord, group, self.plan, readiness, settings.delay,
-                            self._agenda.changed)
+                            self._agenda.changed, clock)
         self._times = Times(self._roster, self._verdict, self._pacing, settings.timeout, clock)
         self._steps = Steps(self._roster, self._verdict, self._times, self._agenda, self._hands,
                             clock)

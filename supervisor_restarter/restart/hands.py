@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import time
 import traceback
 from typing import Any, Callable, Iterator, Optional
 
@@ -10,7 +11,7 @@ from supervisor import events
 from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.child import spawning
-from supervisor_restarter.daemon.logs import SharedLogs, name_in_logs
+from supervisor_restarter.daemon.logs import SharedLogs
 from supervisor_restarter.daemon.words import listen_to
 from supervisor_restarter.restart.configs import Configs, same_logs
 from supervisor_restarter.restart.faults import Faults
@@ -33,17 +34,18 @@ class Hands:
     """Spawns, stops, and moves the processes of one group.
 
     `readiness` makes the watches for new processes; `delay` are the seconds between two of their
-    looks at most, and `changed(name)` is called when one has seen something.
+    looks at most, and `changed(name)` is called when one has seen something. `clock` is for logs.
     """
 
     def __init__(self, supervisord: Any, group: Any, plan: Plan, readiness: Any, delay: float,
-                 changed: Callable[[str], None]):
+                 changed: Callable[[str], None], clock: Any = time):
         self.supervisord = supervisord
         self.group = group
         self.configs = Configs(group, plan)
         self.readiness = readiness
         self.delay = delay
         self.changed = changed
+        self.clock = clock
         self._child: Any = None
         # Processes that are all down give their shared socket back, and connections are refused
         # (supervisor/socket_manager.py: ReferenceCounter); so it is held until they are up.
@@ -150,12 +152,13 @@ class Hands:
         config.environment = dict({'SUPERVISOR_PROCESS_NAME': slot.name},
                                   **(config.environment or {}))
         slot.beside = config.make_process(self.group)
-        slot.logs = SharedLogs(same_logs(slot.process.config, config))
+        slot.logs = SharedLogs(slot.name, same_logs(slot.process.config, config),
+                               functools.partial(self.changed, slot.name), self.clock)
         standing = self.spawn(slot, slot.beside)
         # One that raised is nothing that supervisord should try to start (supervisor/process.py:
         # transition, autostart).
         self.group.processes[config.name] = slot.beside
-        name_in_logs(slot.beside, slot.name)
+        slot.logs.join(slot.process, slot.beside)
         return standing
 
     def hand_over(self, slot: Slot) -> None:

@@ -76,7 +76,7 @@ class Steps:
         if slot.phase in GIVEN_UP and slot.beside is None:
             return
         if slot.logs is not None:
-            slot.logs.join(slot.process, slot.beside)
+            slot.logs.look()
         for process in (slot.process, slot.beside):
             if process is not None and process.get_state() in CHANGING:
                 process.transition()
@@ -169,6 +169,8 @@ class Steps:
                      if process is not None and process.get_state() != ProcessStates.RUNNING]
         # supervisor/process.py: transition asks for more than startsecs, hence the millisecond.
         times = [now + 0.001 + max(0.0, seconds_to_change(process, wall)) for process in processes]
+        if slot.logs is not None:
+            times.append(now + slot.logs.due())
         if slot.is_awaited:
             times += [now + slot.watch.due(), self.times.deadline_of(slot)]
         elif slot.phase == Phase.STARTING and times and not self.times.pacing.one_up_lets_one_down:

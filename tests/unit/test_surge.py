@@ -277,7 +277,7 @@ class FakeHandler:
         self.fmt = fmt
 
     def emit(self, record):
-        """Nothing; see test_logs.py."""
+        self.seen = getattr(self, 'seen', b'') + record.msg
 
     def close(self):
         self.name += ', closed'
@@ -303,15 +303,29 @@ def test_while_a_slot_has_two_processes_they_share_its_log_which_is_the_new_ones
     passes(world, restart, 1.1)
     assert log('a') == log('a.old') == ['shared']
     ends(world, restart, 'a.old')
-    assert log('a') == ['a']
+    assert log('a') == ['new']
 
 
-def test_the_log_of_a_slot_whose_successor_fails_is_as_it_was():
+def test_a_line_that_does_not_end_is_written_after_a_second():
+    world = World('a', startsecs=10)
+    with_logs(world)
+    theirs = world['a'].dispatchers[5].normallog
+    restart = begin(world)
+    passes(world, restart, 0.5)
+    theirs.handlers[0].emit(SimpleNamespace(msg=b'Loading ...'))
+    handler, = theirs.handlers[0].shared.handlers
+    passes(world, restart, 0.9)
+    assert not hasattr(handler, 'seen')
+    passes(world, restart, 0.2)
+    assert handler.seen == b'Loading ...'
+
+
+def test_one_whose_successor_fails_has_the_log_for_itself_again():
     world = World('a')
     log = with_logs(world)
     restart = begin(world)
     ends(world, restart, 'a.new')
-    assert (restart.finished, log('a')) == (True, ['a'])
+    assert (restart.finished, log('a')) == (True, ['new'])
 
 
 def test_a_successor_that_is_to_have_another_log_has_its_own_with_the_name_of_the_slot():
@@ -331,7 +345,7 @@ def test_when_supervisord_stops_each_of_two_processes_has_the_log():
     restart = begin(world)
     world.supervisord.options.mood = SupervisorStates.SHUTDOWN
     restart.advance()
-    assert log('a') == log('a.new') == ['a']
+    assert log('a') == log('a.new') == ['new']
 
 
 # Others
