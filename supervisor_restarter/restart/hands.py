@@ -4,13 +4,13 @@ import contextlib
 import copy
 import functools
 import time
-import traceback
 from typing import Any, Callable, Iterator, Optional
 
 from supervisor import events
 from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.child import spawning
+from supervisor_restarter.daemon.children import reap
 from supervisor_restarter.daemon.logs import SharedLogs
 from supervisor_restarter.daemon.words import listen_to
 from supervisor_restarter.restart.configs import Configs, same_logs
@@ -63,17 +63,7 @@ class Hands:
 
     def reap(self, until: float, clock: Any) -> None:
         """Let supervisord collect what has ended, until a monotonic time."""
-        # reap() stops after 100 (supervisor/supervisord.py: reap, recursionguard), and at one that
-        # ends in UNKNOWN (supervisor/process.py: finish, _assertInState).
-        children = self.supervisord.options.pidhistory
-        before = None
-        while before != len(children) and clock.monotonic() < until:
-            before = len(children)
-            try:
-                self.supervisord.reap()
-            except Exception:  # whatever it is, it must not keep the others down
-                before = None
-                self.log('critical', traceback.format_exc())
+        reap(self.supervisord, until, clock)
 
     @contextlib.contextmanager
     def spawning(self) -> Iterator[None]:
@@ -164,7 +154,6 @@ class Hands:
     def hand_over(self, slot: Slot) -> None:
         """Give the slot to its successor; the predecessor is then the one beside."""
         old, new = slot.process, slot.beside
-        self._keep_names_in_events(old, new)
         processes = self.group.processes
         del processes[new.config.name]
         new.config, old.config = slot.config, self._named(old.config, slot.name + PREDECESSOR)
@@ -175,18 +164,6 @@ class Hands:
         if new.get_state() == ProcessStates.RUNNING:
             # It became so under another name; who follows the slot by its name is told now.
             events.notify(events.ProcessStateRunningEvent(new, ProcessStates.STARTING))
-
-    def _keep_names_in_events(self, *processes: Any) -> None:
-        # A listener that is busy gets an event later, with the name that the process has by then
-        # (supervisor/events.py: ProcessStateEvent.payload).
-        for pool in self.supervisord.process_groups.values():
-            if not hasattr(pool, 'event_buffer'):
-                continue
-            handled = [listener.event for listener in pool.processes.values()]
-            for event in pool.event_buffer + handled:
-                about = getattr(event, 'process', None)
-                if any(about is process for process in processes):
-                    event.payload = functools.partial(str, event.payload())
 
     def let_go(self, slot: Slot) -> Optional[Standing]:
         """Stop the process beside the one that has the slot, and remove it when it is down.

@@ -11,7 +11,7 @@ from supervisor_restarter.restart.plan import Action, Plan, Planned
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.roster import CannotRestart
 from supervisor_restarter.restart.settings import Limit, Settings
-from tests.unit.fakes import FakeConfig, FakeProcess, FakeReadiness, World, passes
+from tests.unit.fakes import FakeConfig, FakeReadiness, World, passes
 
 URL = 'http://127.0.0.1:8001/health'
 ONE = Settings(timeout=100.0, delay=50.0, max_surge=Limit(1))
@@ -102,21 +102,6 @@ def test_a_listener_sees_one_running_event_of_the_slot_with_its_new_pid_and_no_s
     ends(world, restart, 'a.old')
     assert [event for event in seen if event[1] == 'a'] == [('ProcessStateRunningEvent', 'a', pid)]
     assert ('ProcessStateStoppedEvent', 'a.old', 0) in seen
-
-
-def test_a_busy_listener_gets_each_event_with_the_name_of_its_time():
-    world = World('a')
-    listener = FakeProcess(world, 'ears')
-    pool = world.add_group('ears')
-    pool.event_buffer, pool.processes['ears'] = [], listener
-    events.subscribe(events.ProcessStateEvent, pool.event_buffer.append)
-    restart = begin(world)
-    passes(world, restart, 0.5)
-    listener.event = pool.event_buffer.pop(0)  # STARTING, which is rejected later
-    passes(world, restart, 0.6)
-    ends(world, restart, 'a.old')
-    assert [event.payload().split()[0] for event in [listener.event, *pool.event_buffer]] == [
-        'processname:' + name for name in ('a.new', 'a.new', 'a', 'a.old', 'a.old')]
 
 
 def test_one_that_is_ready_takes_over_before_it_is_running_and_the_restart_waits_for_that():
