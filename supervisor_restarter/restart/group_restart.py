@@ -122,6 +122,11 @@ class GroupRestart:
         if self._verdict.ending is None:
             self._settle(Faults.CANCELLED, 'cancelled, %s' % self._roster.pending())
 
+    def group_removed(self) -> None:
+        """End the restart, and hold nothing of its group any more; the caller gets BAD_GROUP."""
+        if not self.finished:
+            self._break_off(Faults.BAD_GROUP, 'removed during its restart')
+
     def give_up(self, explanation: str) -> None:
         """End the restart where it stands; the caller gets FAILED."""
         self._break_off(Faults.FAILED, explanation)
@@ -137,7 +142,7 @@ class GroupRestart:
         if self.supervisord.options.mood < SupervisorStates.RUNNING:
             self._break_off(Faults.SHUTDOWN_STATE, 'supervisord is stopping')
         elif self.supervisord.process_groups.get(self.name) is not self.group:
-            self._break_off(Faults.BAD_GROUP, 'removed during its restart')
+            self.group_removed()
         else:
             until = self.clock.monotonic() + seconds
             self._hands.reap(until, self.clock)

@@ -38,6 +38,7 @@ class Restarts:
         # Until events.clear() (supervisor/supervisord.py: run). To unsubscribe while an event is
         # handed out would make another subscriber miss it (supervisor/events.py: notify).
         events.subscribe(events.ProcessStateEvent, self._on_process_state)
+        events.subscribe(events.ProcessGroupRemovedEvent, self._on_group_removed)
         self._event_names = EventNames(supervisord)
 
     def plan(self, name: str, configs: Dict[str, Any], restart: bool = False) -> Plan:
@@ -207,3 +208,11 @@ class Restarts:
             with self._given_up(restart):
                 restart.changed(event.process.config.name,
                                 isinstance(event, events.ProcessStateRunningEvent))
+
+    def _on_group_removed(self, event: events.ProcessGroupRemovedEvent) -> None:
+        # At once, since whoever has removed it may add it again in their next breath
+        # (`supervisorctl update`), and needs what the restart holds.
+        restart = self._running.get(event.group)
+        if restart is not None:
+            with self._given_up(restart):
+                restart.group_removed()

@@ -84,6 +84,7 @@ def test_two_surges_at_a_time_keep_the_names_until_the_last_one_ends(world, pool
         restarts.begin(name, SURGE)
     restarts.advance()
     world.supervisord.process_groups.pop('db')
+    events.notify(events.ProcessGroupRemovedEvent('db'))
     restarts.advance()
     world.clock.forward(1.1)
     restarts.advance()

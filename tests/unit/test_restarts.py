@@ -171,7 +171,7 @@ def test_what_has_ended_is_collected_once_for_all(world, many):
 
 # What nobody expects
 
-@pytest.mark.parametrize('method', ['due', 'changed', 'advance'])
+@pytest.mark.parametrize('method', ['due', 'changed', 'advance', 'group_removed'])
 @pytest.mark.parametrize('gives_up', [True, False])
 def test_a_bug_ends_the_one_restart_and_nothing_else(world, method, gives_up):
     restarts = Restarts(world.supervisord, world.clock)
@@ -179,6 +179,8 @@ def test_a_bug_ends_the_one_restart_and_nothing_else(world, method, gives_up):
     setattr(bad, method, lambda *arguments: 1 / 0)
     if not gives_up:
         bad.give_up = lambda explanation: 1 / 0
+    if method == 'group_removed':
+        events.notify(events.ProcessGroupRemovedEvent('web'))
     restarts.due()
     restarts.advance(everything=False)
     processes(world, 'web')[0].change_state(ProcessStates.STOPPING)
@@ -194,6 +196,21 @@ def test_nothing_is_due_where_there_is_no_restart(world):
 
 
 # What others do
+
+def test_when_its_group_is_removed_a_restart_ends_at_once_and_the_next_may_begin(world):
+    restarts = Restarts(world.supervisord, world.clock)
+    restart = restarts.begin('web', LATE)
+    restarts.advance()
+    group = world.supervisord.process_groups.pop('web')
+    events.notify(events.ProcessGroupRemovedEvent('web'))
+    assert restart.finished and restart.outcome.code == Faults.BAD_GROUP
+    assert restarts.due() == 0 and not restarts.finished  # so that its caller is answered
+    world.supervisord.process_groups['web'] = group
+    again = restarts.begin('web', LATE)
+    assert restarts.info('web')['state'] == 'RESTARTING' and again.outcome is None
+    with pytest.raises(RPCError, match='RESTART_IN_PROGRESS'):
+        restarts.begin('web', LATE)
+
 
 def test_one_that_begins_in_the_midst_of_a_pass_has_the_next_one(world):
     restarts = Restarts(world.supervisord, world.clock)
