@@ -38,7 +38,6 @@ PROGRAMS = {
     'connected': program(name='connected', serverurl='http://127.0.0.1:1'),
     'someone': program(name='someone', user=USER, umask='027', directory='/'),
     'myself': program(name='myself', user=getpass.getuser()),
-    'shell': program(name='shell', command='/bin/sh -c "sleep 100000; :"'),
     'grouped': program(name='grouped', priority=5, stopasgroup='true', killasgroup='true',
                        stdout_events_enabled='true', stdout_capture_maxbytes='1MB'),
     'fast': program('fcgi-program', 'fast', socket='unix://%(here)s/fast.sock'),
