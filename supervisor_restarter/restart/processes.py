@@ -38,7 +38,7 @@ class Processes:
 
     def are_there(self, slot: Slot) -> bool:
         """Whether the group still has the process of a slot, or is yet to get it."""
-        return slot.is_not_added_yet or self.group.processes.get(slot.name) is slot.process
+        return self.group.processes.get(slot.name) is slot.process or slot.is_not_added_yet
 
     def reap(self, until: float, clock: Any) -> None:
         """Let supervisord collect what has ended, until a monotonic time."""
