@@ -73,7 +73,7 @@ class GroupRestart:
         self._kept = {planned.name for planned in self.plan.having(Action.KEEP) if planned.runs}
         self._deadlines: Dict[str, float] = {}  # of those that hold a place, when rolling
         self._moved = self._times.began
-        what = ('restarting %d processes' % len(slots) if plan is None
+        what = ('restarting %d processes' % len(slots) if self.plan.config is None
                 else 'updating: %s' % str(plan))
         self._processes.log('info', '%s, %s' % (what, self._pacing))
 
@@ -263,22 +263,29 @@ class GroupRestart:
                   and slot.state != ProcessStates.RUNNING)
         if not (active or not_up or name in self._active or name in self._not_up):
             return  # it waits for its turn as before, or is done
-        windows = slot.windows
-        for window, names in self._held.items():
-            (names.add if window in windows else names.discard)(name)
         (self._not_up.add if not_up else self._not_up.discard)(name)
-        self._agenda.forget(name)
-        self._active.pop(name, None)
-        self._deadlines.pop(name, None)
         if active:
             self._active[name] = slot
-            if windows and self._pacing.is_rolling:
-                self._deadlines[name] = self._times.deadline_of(slot)
+        else:
+            self._active.pop(name, None)
+        if self._pacing.is_rolling:
+            self._note_place(slot)
         if story.waits_for == SPAWN:
             bisect.insort(self._down, slot.rank)
         elif active or not_up:
             self._agenda.expect(name, story.next_look(), patient=(
                 slot.phase == Phase.STARTING and self._is_patient(slot)))
+            return
+        self._agenda.forget(name)
+
+    def _note_place(self, slot: Slot) -> None:
+        windows = slot.windows
+        for window, names in self._held.items():
+            (names.add if window in windows else names.discard)(slot.name)
+        if windows:
+            self._deadlines[slot.name] = self._times.deadline_of(slot)
+        else:
+            self._deadlines.pop(slot.name, None)
 
     def _look_at_kept(self, name: str) -> None:
         process = self.group.processes.get(name)
@@ -336,7 +343,10 @@ class _Agenda:
 
     def expect(self, name: str, when: float, patient: bool) -> None:
         """Let one go on at a time."""
-        (self._patient if patient else self._looks)[name] = when
+        times, others = ((self._patient, self._looks) if patient else
+                         (self._looks, self._patient))
+        times[name] = when
+        others.pop(name, None)
 
     def forget(self, name: str) -> None:
         """Expect nothing of one by time alone."""

@@ -294,16 +294,19 @@ class SlotRestart:
     def next_look(self) -> float:
         """Return when time alone lets it go on, in monotonic seconds; infinity for never."""
         slot, clock = self.slot, self.times.clock
-        now, wall = clock.monotonic(), clock.time()
-        # supervisor/process.py: transition asks for more than startsecs, hence the millisecond.
-        times = [now + 0.001 + max(0.0, _seconds_to_change(process, wall))
-                 for process in (slot.process, slot.second)
-                 if process is not None and process.get_state() != ProcessStates.RUNNING]
+        now, when = clock.monotonic(), math.inf
+        second = slot.second
+        for process in (slot.process,) if second is None else (slot.process, second):
+            if process.get_state() != ProcessStates.RUNNING:
+                # supervisor/process.py: transition asks for more than startsecs, hence the
+                # millisecond.
+                when = min(when, now + 0.001 + max(
+                    0.0, _seconds_to_change(process, clock.time())))
         if slot.is_awaited:
-            times += [now + slot.watch.due(), self.times.deadline_of(slot)]
-        if not slot.up and self._up_since < math.inf:
-            times.append(self._up_since + self.times.min_ready_seconds)
-        return min(times, default=math.inf)
+            when = min(when, now + slot.watch.due(), self.times.deadline_of(slot))
+        if not slot.up:
+            when = min(when, self._up_since + self.times.min_ready_seconds)
+        return when
 
     # where it stands
 
