@@ -119,7 +119,8 @@ class Simulation:
         group = SimpleNamespace(config=SimpleNamespace(name='web'), processes=self.processes)
         logger = SimpleNamespace(**dict.fromkeys(('info', 'warn', 'critical'), lambda text: None))
         supervisord = SimpleNamespace(
-            options=SimpleNamespace(mood=SupervisorStates.RUNNING, pidhistory={}, logger=logger),
+            options=SimpleNamespace(mood=SupervisorStates.RUNNING, pidhistory={}, logger=logger,
+                                    get_socket_map=dict),
             process_groups={'web': group}, reap=self.reap)
         self.restart = GroupRestart(supervisord, group, settings, self.clock)
 

@@ -245,6 +245,7 @@ class World:
         self.logger = FakeLogger()
         self.supervisord = SimpleNamespace(
             options=SimpleNamespace(mood=SupervisorStates.RUNNING, logger=self.logger,
+                                    get_socket_map=dict,
                                     pidhistory={}),
             process_groups={}, reap=lambda: None)
         self.group = self.add_group('web')

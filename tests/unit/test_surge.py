@@ -591,3 +591,11 @@ def test_a_second_process_that_cannot_be_stopped_is_no_second_fault():
     restart.cancel()
     passes(world, restart, 0.1)
     assert restart.finished and restart.info()['faults'][0]['code'] == 0x451
+
+
+def test_without_descriptors_for_one_more_process_the_old_one_serves(monkeypatch):
+    world = World('a')
+    monkeypatch.setattr('resource.getrlimit', lambda which: (10, 10))
+    restart = begin(world)
+    assert restart.outcome[0]['text'].startswith('SPAWN_ERROR: no second process: ')
+    assert world.history == [] and names(world) == ['a']
