@@ -337,7 +337,10 @@ class AnUpdate(RuleBasedStateMachine):
     @precondition(lambda self: self.witness)
     @rule()
     def somebody_cancels(self):
-        self.restarts.cancel('web')
+        try:
+            self.restarts.cancel('web')
+        except RPCError as refused:
+            assert refused.code == Faults.NO_RESTART and self.witness.restart.finished
         self.mainloop.turn()
 
     @rule(seconds=st.sampled_from([0.001, 0.3, 1.1, 6.0, 30.0]))
