@@ -191,22 +191,23 @@ class Listeners:
                          % hidden)
         return found
 
-    def owner(self, inode: int) -> int:
+    def owner(self, inode: int, seconds: float = SLICE) -> int:
         """Return the id of a process that has a socket, the oldest of its line.
 
-        0 where it has not been found yet, or never is: the search takes a while, so ask again.
+        0 where it has not been found within some seconds, or never is: ask again, the search goes
+        on then; with more than usual it begins anew.
         """
         known = self._owners.get(inode, 0)
         if known and inode in _of_one(known, {inode}):
             return _oldest(known, inode)
         self._owners.pop(inode, None)
         now = self.clock.monotonic()
-        if self._search is None and now >= self._search_again:
+        if seconds > SLICE or (self._search is None and now >= self._search_again):
             self._search = self._look_everywhere()
         while self._search is not None and inode not in self._owners:
             if next(self._search, 'end') == 'end':
                 self._search, self._search_again = None, now + AGAIN
-            elif self.clock.monotonic() - now > SLICE:
+            elif self.clock.monotonic() - now > seconds:
                 break
         found = self._owners.get(inode, 0)
         return found and _oldest(found, inode)
@@ -246,10 +247,9 @@ class Listeners:
         return Table(addresses, files)
 
     def _look_everywhere(self) -> Iterator[None]:
-        listening = self.table().addresses
         for pid in sorted((int(name) for name in os.listdir('/proc') if name.isdigit()),
                           reverse=True):
-            for inode in _of_one(pid, listening):
+            for inode in _of_one(pid, self.table().addresses):
                 self._owners[inode] = pid
             yield
 
