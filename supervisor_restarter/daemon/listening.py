@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional, S
 
 from supervisor_restarter.daemon.declaration import Declaration
 from supervisor_restarter.daemon.listeners import (
-    SLICE,
+    AT_A_TIME,
     Address,
     CannotSee,
     Listeners,
@@ -19,8 +19,8 @@ from supervisor_restarter.daemon.listeners import (
 )
 from supervisor_restarter.daemon.pace import Pace
 
-# For so many seconds is looked once for who is in the way of a process that has failed.
-AT_END = 0.01
+# In so many processes is looked at once for who is in the way of one that has failed.
+AT_END = 500
 
 
 class Noted(NamedTuple):
@@ -126,11 +126,10 @@ class Own:
         except (CannotSee, OSError):
             return ''
 
-    def _whose(self, at: Set[int], seconds: float = SLICE) -> str:
+    def _whose(self, at: Set[int], most: int = AT_A_TIME) -> str:
         if self.noted is not None and at & self.noted.inodes and _lives(self.noted.pid):
             return '%s is listened on by pid %d' % (self.address, self.noted.pid)
-        owners = [owner for owner in (self.listeners.owner(inode, seconds) for inode in at)
-                  if owner]
+        owners = [owner for owner in (self.listeners.owner(inode, most) for inode in at) if owner]
         if any(_leads(self.process.pid, owner) for owner in owners):
             return ''
         return '%s is listened on by %s' % (
