@@ -69,7 +69,7 @@ class GroupRestart:
         self._pacing = pacing_for(settings, self.plan.size)
         self._times = Times(settings, slots.values(), clock)
         self._report = Report(self.name, slots, self._times.began, self._processes.log)
-        hand_over = HandOver(self._processes)
+        hand_over = HandOver(self._processes, clock)
         self._stories = {name: SlotRestart(slot, self._processes, hand_over, self._report,
                                            self._times) for name, slot in slots.items()}
         self._at_once = [slot for slot in slots.values() if slot.found_down]
@@ -86,7 +86,7 @@ class GroupRestart:
         self._deadlines: Dict[str, float] = {}  # of those that hold a place, when rolling
         self._moved = self._times.began
         self._orphans_until = math.inf
-        what = ('restarting %d processes' % len(slots) if plan is None
+        what = ('restarting %d processes' % len(slots) if self.plan.config is None
                 else 'updating: %s' % str(plan))
         self._processes.log('info', '%s, %s' % (what, self._pacing))
 
@@ -152,7 +152,8 @@ class GroupRestart:
 
     def group_removed(self) -> None:
         """End the restart, since somebody else has removed its group."""
-        self._break_off(Faults.BAD_GROUP, 'removed during its restart')
+        if not self.finished:
+            self._break_off(Faults.BAD_GROUP, 'removed during its restart')
 
     def advance(self, everything: bool = True, seconds: float = SLICE) -> None:
         """Make one pass, of about `seconds` at most; `due` tells when the next one is.
@@ -278,6 +279,8 @@ class GroupRestart:
         for slot in self._active.values():
             slot.close_watch()
             slot.part_logs()
+        for slot in self._report.slots.values():
+            slot.close_words()
         self._processes.log('info', self._report.summary(
             'restarted' if self.plan.config is None else 'updated'))
 
@@ -294,22 +297,29 @@ class GroupRestart:
                   and slot.state != ProcessStates.RUNNING)
         if not (active or not_up or name in self._active or name in self._not_up):
             return  # it waits for its turn as before, or is done
-        windows = slot.windows
-        for window, names in self._held.items():
-            (names.add if window in windows else names.discard)(name)
         (self._not_up.add if not_up else self._not_up.discard)(name)
-        self._agenda.forget(name)
-        self._active.pop(name, None)
-        self._deadlines.pop(name, None)
         if active:
             self._active[name] = slot
-            if windows and self._pacing.is_rolling:
-                self._deadlines[name] = self._times.deadline_of(slot)
+        else:
+            self._active.pop(name, None)
+        if self._pacing.is_rolling:
+            self._note_place(slot)
         if story.waits_for == SPAWN:
             bisect.insort(self._down, slot.rank)
         elif active or not_up:
             self._agenda.expect(name, story.next_look(), patient=(
                 slot.phase == Phase.STARTING and self._is_patient(slot)))
+            return
+        self._agenda.forget(name)
+
+    def _note_place(self, slot: Slot) -> None:
+        windows = slot.windows
+        for window, names in self._held.items():
+            (names.add if window in windows else names.discard)(slot.name)
+        if windows:
+            self._deadlines[slot.name] = self._times.deadline_of(slot)
+        else:
+            self._deadlines.pop(slot.name, None)
 
     def _look_at_kept(self, name: str) -> None:
         process = self.group.processes.get(name)
@@ -367,7 +377,10 @@ class _Agenda:
 
     def expect(self, name: str, when: float, patient: bool) -> None:
         """Let one go on at a time."""
-        (self._patient if patient else self._looks)[name] = when
+        times, others = ((self._patient, self._looks) if patient else
+                         (self._looks, self._patient))
+        times[name] = when
+        others.pop(name, None)
 
     def forget(self, name: str) -> None:
         """Expect nothing of one by time alone."""

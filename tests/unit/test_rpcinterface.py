@@ -15,8 +15,8 @@ from supervisor.tests.base import (
 
 import supervisor_restarter
 import supervisor_restarter.rpcinterface
+from supervisor_restarter.options import BadOption
 from supervisor_restarter.restart.faults import Faults
-from supervisor_restarter.restart.settings import BadOption
 
 METHODS = {'getAPIVersion', 'getPluginVersion', 'restartProcessGroup', 'updateProcessGroup',
            'getRestartInfo', 'cancelRestart'}
@@ -50,7 +50,7 @@ def poll(callback):
 def test_both_dotted_paths_make_the_interface(supervisord):
     for factory in (supervisor_restarter.make_rpcinterface,
                     supervisor_restarter.rpcinterface.make_rpcinterface):
-        assert factory(supervisord).getAPIVersion() == '3.2'
+        assert factory(supervisord).getAPIVersion() == '3.3'
 
 
 @pytest.mark.parametrize('name', ['web', 'web:*', 'web:'])
@@ -112,9 +112,11 @@ def test_the_docstring_is_the_signature(interface, method, signature):
     ('restartProcessGroup', (1,), 'name must be a string, the name of a process group, not int'),
     ('restartProcessGroup', ('web', 1), 'restartProcessGroup: options must be a struct, not int'),
     ('restartProcessGroup', ('web', {'x': 1}), 'restartProcessGroup: unknown option x; the options '
-     'are delay, max_surge, max_unavailable, reread, stagger_factor, timeout, wait'),
+     'are delay, max_surge, max_unavailable, min_ready_seconds, only_running, processes, reread, '
+     'resume, stagger_factor, timeout, wait'),
     ('updateProcessGroup', ('web', {'x': 1}), 'updateProcessGroup: unknown option x; the options '
-     'are delay, dry_run, max_surge, max_unavailable, stagger_factor, timeout, wait'),
+     'are delay, dry_run, max_surge, max_unavailable, min_ready_seconds, only_running, processes, '
+     'stagger_factor, timeout, wait'),
     ('getRestartInfo', (), "getRestartInfo: missing a required argument: 'name'"),
     ('getRestartInfo', ([],), 'name must be a string, the name of a process group, not array'),
     ('cancelRestart', ({},), 'name must be a string, the name of a process group, not struct'),
@@ -202,3 +204,16 @@ def test_a_configuration_that_cannot_be_is_in_the_log_and_supervisord_does_not_s
         supervisor_restarter.make_rpcinterface(supervisord, timeout='soon')
     assert supervisord.options.logger.data == [
         "restarter: timeout = 'soon': must be a number of seconds greater than 0"]
+
+
+@pytest.mark.parametrize('bug', [ValueError('oops'), TypeError('oops')])
+def test_a_bug_at_the_begin_is_a_fault_and_leaves_nothing(supervisord, interface, monkeypatch, bug):
+    def begin(*arguments):
+        raise bug
+    monkeypatch.setattr(interface._restarts, 'begin', begin)
+    with pytest.raises(xmlrpc.RPCError) as refused:
+        interface.restartProcessGroup('web')
+    assert (refused.value.code, refused.value.text) == (
+        Faults.FAILED, 'FAILED: web: not begun: %s: oops' % type(bug).__name__)
+    assert supervisord.options.get_socket_map() == {}
+    assert 'Traceback' in supervisord.options.logger.data[-1]
