@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional, S
 
 from supervisor_restarter.daemon.declaration import Declaration
 from supervisor_restarter.daemon.listeners import (
+    AT_A_TIME,
     Address,
     CannotSee,
     Listeners,
@@ -17,6 +18,9 @@ from supervisor_restarter.daemon.listeners import (
     target,
 )
 from supervisor_restarter.daemon.pace import Pace
+
+# In so many processes is looked at once for who is in the way of one that has failed.
+AT_END = 500
 
 
 class Noted(NamedTuple):
@@ -118,14 +122,14 @@ class Own:
         """Return who else listens at the address, as a sentence; empty where nobody does."""
         try:
             at = self.listeners.table().at(self.address)
-            return self._whose(at) if at and not self._listened else ''
+            return self._whose(at, AT_END) if at and not self._listened else ''
         except (CannotSee, OSError):
             return ''
 
-    def _whose(self, at: Set[int]) -> str:
+    def _whose(self, at: Set[int], most: int = AT_A_TIME) -> str:
         if self.noted is not None and at & self.noted.inodes and _lives(self.noted.pid):
             return '%s is listened on by pid %d' % (self.address, self.noted.pid)
-        owners = [owner for owner in map(self.listeners.owner, at) if owner]
+        owners = [owner for owner in (self.listeners.owner(inode, most) for inode in at) if owner]
         if any(_leads(self.process.pid, owner) for owner in owners):
             return ''
         return '%s is listened on by %s' % (

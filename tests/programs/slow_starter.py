@@ -2,8 +2,9 @@
 
 KIND is how it can be seen that it is ready: `notify`; `http` or `tcp` at the port WHERE of the
 loopback interface; `unix` at the path WHERE; `never`. An HTTP request is answered with the status
-in the file `status` of the current folder, 200 without one. When it is ready it adds a line with
-the time and its process id to the file `ready` there.
+in the file `status` of the current folder, 200 without one. With a file `reuse_port` there, several
+may listen on one port; with one `broken` it exits when it is to become ready. When it is ready it
+adds a line with the time and its process id to the file `ready` there.
 """
 
 import contextlib
@@ -17,6 +18,8 @@ from pathlib import Path
 def listen(family, address):
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if Path('reuse_port').exists():
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if family == socket.AF_UNIX:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(address)
@@ -42,6 +45,8 @@ def main(seconds, kind, where=''):
     time.sleep(float(seconds))
     if kind == 'never':
         time.sleep(100000)
+    if Path('broken').exists():
+        sys.exit(1)
     listening = None
     if kind == 'unix':
         listening = listen(socket.AF_UNIX, where)

@@ -1,4 +1,7 @@
-"""A server that talks to each connection in its own way: `talker.py PORT WAY`, a function here."""
+"""A server that talks to each connection in its own way: `talker.py WHERE WAY`.
+
+WHERE is a port or the path of a unix socket, WAY the name of a function here.
+"""
 
 import contextlib
 import os
@@ -50,6 +53,11 @@ def a_redirect(connection):
     connection.sendall(b'HTTP/1.1 301 Moved\r\nLocation: https://192.0.2.1/\r\n\r\n')
 
 
+def knows_its_name(connection):
+    asked = b'\r\nHost: www.example.org\r\n' in connection.recv(4096)
+    connection.sendall(b'HTTP/1.1 %d x\r\n\r\n' % (200 if asked else 400))
+
+
 def does_not_accept(listening):
     """Once its queue is full, the system does not answer."""
     waiting = [socket.socket() for _ in range(4)]
@@ -64,10 +72,16 @@ def talk(how, connection):
         how(connection)
 
 
-def main(port, way):
-    listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(('127.0.0.1', int(port)))
+def main(where, way):
+    if where.isdigit():
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(('127.0.0.1', int(where)))
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(where)
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(where)
     listening.listen(0 if way == 'does_not_accept' else 512)
     if way == 'does_not_accept':
         does_not_accept(listening)

@@ -45,7 +45,7 @@ class Machine:
             raise CannotSee('supervisord may not look into pid %d' % pid)
         return {inode for inode in inodes if self.sockets[inode][1] == pid}
 
-    def owner(self, inode):
+    def owner(self, inode, most=1):
         return self.sockets[inode][1]
 
 
