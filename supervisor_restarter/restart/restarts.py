@@ -30,6 +30,7 @@ class Restarts:
         self.readiness = readiness
         self._running: Dict[str, GroupRestart] = {}
         self._last: Dict[str, Dict[str, Any]] = {}  # what getRestartInfo tells, once finished
+        self._began: Dict[str, int] = {}  # when the last one of each began, since the epoch
         # Until events.clear() (supervisor/supervisord.py: run). To unsubscribe while an event is
         # handed out would make another subscriber miss it (supervisor/events.py: notify).
         events.subscribe(events.ProcessStateEvent, self._on_process_state)
@@ -70,6 +71,7 @@ class Restarts:
         group = self._idle_group(name)
         groups = self.supervisord.process_groups
         self._last = {known: info for known, info in self._last.items() if known in groups}
+        self._began = {known: when for known, when in self._began.items() if known in groups}
         try:
             restart = GroupRestart(self.supervisord, group, settings, self.clock, self.readiness,
                                    plan)
@@ -78,6 +80,7 @@ class Restarts:
         if plan is not None:
             take_over(self.supervisord.options, plan.config)
         self._running[name] = restart
+        self._began[name] = int(self.clock.time())
         return restart
 
     def cancel(self, name: str) -> None:
@@ -102,11 +105,13 @@ class Restarts:
         self._group(name)
         restart = self._running.get(name)
         if restart is not None:
-            return dict(restart.info(), slots=restart.slots()) if slots else restart.info()
-        last = self._last.get(name) or dict(dict.fromkeys(PHASES, 0), group=name, state='IDLE',
-                                            total=0, elapsed=0.0, surging=0, awaiting=[],
-                                            faults=[], slots=[])
-        return {key: value for key, value in last.items() if slots or key != 'slots'}
+            told = dict(restart.info(), slots=restart.slots() if slots else [])
+        else:
+            told = self._last.get(name) or dict(dict.fromkeys(PHASES, 0), group=name, state='IDLE',
+                                                total=0, elapsed=0.0, surging=0, awaiting=[],
+                                                faults=[], slots=[])
+        told = dict(told, began=self._began.get(name, 0))
+        return told if slots else {key: value for key, value in told.items() if key != 'slots'}
 
     @property
     def finished(self) -> bool:
