@@ -155,7 +155,8 @@ class _Group:
         if awaited:
             note = 'waits for %s: %s' % (awaited['awaited'], awaited['seen'])
         elif _fails_now(process):
-            note = process.spawnerr or ''
+            note = process.spawnerr or (
+                'attempt %d' % (process.backoff + 1) if state == 'STARTING' else '')
         elif state == 'EXITED':
             note = 'exit status %s' % process.exitstatus
         logs = ((OUT if config.stdout_logfile else 0)

@@ -122,7 +122,7 @@ def test_a_click_restarts_the_bars_move_and_end_and_then_the_page_rests(browser,
         assert [phase for phase, _ in parts] in (
             ['waiting', 'stopping', 'starting', 'restarted'], ['waiting', 'stopping', 'restarted'])
         assert sum(share for _, share in parts) == pytest.approx(1, abs=0.01)
-    assert browser.text(part('web', '.rows td.phase')).startswith('restarted at ')
+    assert browser.text(part('web', '.rows td.phase')).startswith('restarted after ')
     before = len(asked_at(browser))
     time.sleep(2)  # in which it would ask three times while something restarts
     assert len(asked_at(browser)) <= before + 1

@@ -80,7 +80,7 @@ def test_the_filter_finds_groups_processes_and_states(text, found):
     (process('STOPPED', laststart=0, laststop=0), ('STOPPED', 0, 0, 1, '')),
     (process('EXITED'), ('EXITED', 0, 950, 1, 'exit status 3')),
     (process('FATAL', spawnerr='x' * 1000), ('FATAL', 0, 950, 1, 'x' * 397 + '...')),
-    (process('STARTING', spawnerr='bad', backoff=1), ('STARTING', 0, 950, 1, 'bad')),
+    (process('STARTING', backoff=1), ('STARTING', 0, 950, 1, 'attempt 2')),
     (process('STARTING', spawnerr='of before'), ('STARTING', 0, 950, 1, '')),
     (process(config=SimpleNamespace(stdout_logfile='o', stderr_logfile='e', redirect_stderr=False)),
      ('RUNNING', 7, 900, 3, '')),
