@@ -15,10 +15,9 @@ from typing import Any, Dict, List, Tuple
 
 from benchmarks.contenders import cpu_seconds
 from benchmarks.results import RESULTS, write
+from supervisor_restarter.page import page
 from tests.support.browser import MISSING, Browser, there_is_one
 from tests.support.daemon import MANNERS, Daemon, group, wait_until
-
-PAGE = Path(__file__).parent.parent / 'supervisor_restarter' / 'page.html'
 
 WATCHED = 100
 WAYS = (('all at once', 0, {}), ('rolling, 10 at a time', 1, {'max_unavailable': 10}))
@@ -166,7 +165,7 @@ def main() -> int:
     if options.picture:
         picture(options.picture, *options.size, options.dark)
         return 0
-    rows = [_row('page with script and style', PAGE.stat().st_size / 1000, 'kB')]
+    rows = [_row('page with script and style', len(page()) / 1000, 'kB')]
     with Browser() as browser:
         rows += cpu(browser, options.times)
         for groups, size in ((30, 5), (1, 2000), (30, 66), (2000, 1)):

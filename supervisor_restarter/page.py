@@ -49,7 +49,7 @@ class Page:
         self.interface = interface
         self.status = Status(supervisord, restarts, configured)
         self.token = secrets.token_urlsafe()
-        self._html = pkgutil.get_data('supervisor_restarter', 'page.html')
+        self._html = page()
         self._headers = dict(HEADERS, **{'Content-Security-Policy': _policy(self._html)})
         self._gets = {'': self._redirect, '/': self._page, '/status': self._status}
         self._posts = {'/restart': self._restart, '/update': self._update,
@@ -251,6 +251,14 @@ def why_refused(header: Callable[[str], Optional[str]], token: str) -> str:
         return ('its token is not that of this supervisord, which may have been started anew '
                 'since the page was loaded')
     return ''
+
+
+def page() -> bytes:
+    """Return the page, with its style and its script, as it is sent."""
+    html, style, script = (pkgutil.get_data('supervisor_restarter', 'page.' + kind)
+                           for kind in ('html', 'css', 'js'))
+    return (html.replace(b'<style></style>', b'<style>\n%s</style>' % style)
+            .replace(b'<script></script>', b'<script>\n%s</script>' % script))
 
 
 def _policy(html: bytes) -> str:
