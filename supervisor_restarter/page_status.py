@@ -5,6 +5,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from supervisor.states import ProcessStates, getProcessStateDescription
 
+from supervisor_restarter.restart.handover import PREDECESSOR, SUCCESSOR
 from supervisor_restarter.restart.pacing import pacing_for
 from supervisor_restarter.restart.settings import Configured
 
@@ -15,7 +16,7 @@ GROUPS, OF_ONE, OF_ALL, FAULTS = 200, 200, 300, 20
 TROUBLE = {ProcessStates.BACKOFF, ProcessStates.FATAL, ProcessStates.UNKNOWN}
 
 # While a slot has two processes, the second one is named after it.
-SECOND = ('.new', '.old')
+SECOND = (SUCCESSOR, PREDECESSOR)
 
 OUT, ERR = 1, 2
 
