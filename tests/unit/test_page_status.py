@@ -117,10 +117,12 @@ def test_a_slot_is_told_with_its_changes_also_when_its_process_is_gone_and_what_
 
 
 def test_faults_and_warnings_are_told_that_of_the_group_first():
-    last = info('FINISHED', [slot('a', 'failed')], [fault('a', 'START_FAILED: no'), fault()])
-    (group,) = status({'web': {'a': process()}}, {'web': dict(last, warnings=[
+    last = info('FINISHED', [slot('a'), slot('b', 'failed')],
+                [fault('b', 'START_FAILED: no'), fault()])
+    (group,) = status({'web': {'a': process(), 'b': process()}}, {'web': dict(last, warnings=[
         fault('a', 'LEFT_BEHIND: pid 9')])}).tell(['web'])['groups']
-    assert group['faults'] == ['STOPPED_EARLY: 1 failed', 'a: START_FAILED: no']
+    assert group['faults'] == ['STOPPED_EARLY: 1 failed', 'b: START_FAILED: no']
+    assert [row.name for row in group['rows']] == ['b', 'a']
     assert group['warnings'] == ['a: LEFT_BEHIND: pid 9']
     assert (group['restart']['faults'], group['restart']['warnings']) == (2, 1)
 
