@@ -44,7 +44,6 @@ function write(element, text, className = element.className) {
 
 function fill(element, texts, each) {
   const key = JSON.stringify(texts);
-  element.hidden = !texts.length;
   if (element.key === key) return;
   element.key = key;
   element.replaceChildren(...texts.map(each || (text => make('li', text))));
@@ -230,7 +229,6 @@ const ACTIONS = {
 // Drawing what supervisord says
 
 function draw(said) {
-  const place_ = find('#groups');
   const heard = [];
   const hold = performance.now() - touched < 1000 || find('dialog').open;  // Nobody is to hit another button.
   const told = new Set(said.groups.map(({name}) => name));
@@ -242,7 +240,7 @@ function draw(said) {
   said.groups.forEach((one, index) => {
     const group = known.get(one.name) || newGroup(one.name);
     heard.push(...drawGroup(group, one, said.now));
-    if (!group.section.isConnected || !hold) place(place_, group.section, index);
+    if (!group.section.isConnected || !hold) place(find('#groups'), group.section, index);
   });
   tell(...heard);
   find('#legend').hidden = !find('section.open:not(.bare)');
@@ -330,9 +328,8 @@ function drawGroup(group, told, now) {
   group.told = told;
   group.watched = false;
   if (runs(told) || ended) group.until = performance.now() + LINGER;
-  fill(group.states, byTrouble(told.states).map(([state, number]) => [state, number]), ([state, number]) =>
+  fill(group.states, byTrouble(told.states), ([state, number]) =>
     make('span', `${number} ${state}`, {className: `state ${kindOf(state)}`}));
-  group.states.hidden = false;
   const {restart} = told;
   write(group.last, restart ? standing(restart, now) : '', restart && restart.faults ? 'last bad' : 'last');
   group.section.classList.toggle('trouble', told.rank < 2);
@@ -439,9 +436,9 @@ function drawRow(group, row, [name, state, pid, since, logs, note, second, slot]
   const [chip, , pids, up, log, course, phase, action] = row.children;
   row.classList.toggle('trouble-row', kindOf(state) === 'error');
   write(chip.firstChild, state, `state ${kindOf(state)}`);
-  const known_ = group.told.faults.some(text => text.endsWith(note));
-  write(find('.note', row), known_ ? '' : note);
-  find('.note', row).hidden = !note || known_;
+  const isFault = group.told.faults.some(text => text.endsWith(note));  // which stands above
+  write(find('.note', row), isFault ? '' : note);
+  find('.note', row).hidden = !note || isFault;
   write(pids, second ? `${pid} + ${second}` : pid ? String(pid) : '');
   write(up, since ? (pid ? '' : 'down ') + inTime(now - since) : '');
   const link = encodeURIComponent(`${group.name}:${name}`);
@@ -450,7 +447,6 @@ function drawRow(group, row, [name, state, pid, since, logs, note, second, slot]
     made.setAttribute('aria-label', `${text} of ${group.name}:${name}`);
     return made;
   });
-  log.hidden = false;
   const running = runs(group.told);
   able(find('button', action), !running);
   find('button', action).hidden = state === 'gone';
@@ -459,13 +455,13 @@ function drawRow(group, row, [name, state, pid, since, logs, note, second, slot]
     course.firstChild.replaceChildren();
     return;
   }
-  const [now_, changes] = slot;
+  const [at, changes] = slot;
   const last = changes.length ? changes[changes.length - 1][1] : 0;
-  const settled = ['restarted', 'failed', 'removed'].includes(now_);
+  const settled = ['restarted', 'failed', 'removed'].includes(at);
   const {elapsed} = group.told.restart;
-  write(phase, now_ === 'waiting' ? (running ? 'waiting' : 'left as it was')
-    : settled ? `${now_} after ${inSeconds(last)}` : `${now_} for ${inSeconds(elapsed - last)}`,
-    now_ === 'failed' ? 'phase bad' : 'phase');
+  write(phase, at === 'waiting' ? (running ? 'waiting' : 'left as it was')
+    : settled ? `${at} after ${inSeconds(last)}` : `${at} for ${inSeconds(elapsed - last)}`,
+    at === 'failed' ? 'phase bad' : 'phase');
   // At the end it goes on for a little, or the last change would be at the edge.
   const until = Math.max(elapsed * (running ? 1 : 1.03), 0.001);
   drawBar(course.firstChild, changes.map(([phase, begin], index) =>
