@@ -188,7 +188,11 @@ function choose(title, text, items, choices) {
 // What the buttons do
 
 function wayOf(group) {
-  return SAID[group.way.value] || group.told.way;
+  return SAID[group.way.value] || group.told.way.replace('rolling, ', '');
+}
+
+function labelled(verb, way) {
+  return `${verb}${way.startsWith('at ') ? ',' : ''} ${way}`;
 }
 
 async function restart(group) {
@@ -212,10 +216,10 @@ async function update(group) {
   const items = plan.changes.map(({name, action, changed}) =>
     `${action} ${name}${changed.length ? ': ' + changed.join(', ') : ''}`);
   if (plan.more) items.push(`and ${plan.more} more`);
-  const kept = plan.keep ? ` ${plural(plan.keep, 'process')} ${plan.keep === 1 ? 'is' : 'are'} kept.` : '';
+  const kept = `${plural(plan.keep, 'process')} ${plan.keep === 1 ? 'is' : 'are'} kept.`;
   const choice = await choose(`Update ${group.name} from the configuration file?`,
-    items.length ? `${wayOf(group)[0].toUpperCase()}${wayOf(group).slice(1)}.${kept}` : `There is nothing to do.${kept}`,
-    items, items.length ? [['Update', 'yes'], ['Not now', '']] : [['Close', '']]);
+    items.length ? kept : `There is nothing to do. ${kept}`, items,
+    items.length ? [[labelled('Update', wayOf(group)), 'yes'], ['Not now', '']] : [['Close', '']]);
   if (choice) await press('update', group, WAYS[group.way.value]);
 }
 
@@ -382,8 +386,8 @@ function drawButtons(group) {
   const left = told.restart && !going ? told.restart.waiting + told.restart.failed : 0;
   fill(group.way, [['configured', `as configured: ${told.way}`], ...Object.entries(SAID)], ([value, label]) =>
     make('option', label, {value}));
-  const way = wayOf(group).replace('rolling, ', '');
-  write(group.restart, going ? 'Restarting…' : told.total < 2 && !/new|more/.test(way) ? 'Restart' : `Restart${way.startsWith('at ') ? ',' : ''} ${way}`);
+  const way = wayOf(group);
+  write(group.restart, going ? 'Restarting…' : told.total < 2 && !/new|more/.test(way) ? 'Restart' : labelled('Restart', way));
   write(group.resume, `Resume with the ${left === 1 ? 'one that is' : `${left} that are`} left`);
   group.resume.hidden = !left;
   group.cancel.hidden = !going;

@@ -266,7 +266,7 @@ def test_an_update_shows_its_plan_before_it_is_done(browser, daemon):
                                                 'command = /bin/sleep 100').replace(
                                                     'numprocs = 4', 'numprocs = 3'))
     press(browser, 'web', '.update', answer=2)
-    assert browser.text('dialog p') == 'Rolling, at most 1 down.'
+    assert browser.text('dialog button') == 'Update, at most 1 down'
     assert 'replace web_000: command' in browser.text('dialog ul')
     assert 'remove web_003' in browser.text('dialog ul')
     assert len(daemon.pids('web')) == 4
