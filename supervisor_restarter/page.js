@@ -77,6 +77,7 @@ async function ask(path, options = {}) {
 // Looks at all groups, and again as long as somebody can see it.
 async function look() {
   clearTimeout(timer);
+  if (document.hidden) return;
   const mine = ++looks;
   const began = performance.now();
   const opened = openOnes();
@@ -100,7 +101,7 @@ async function look() {
 
 function again(milliseconds) {
   clearTimeout(timer);
-  if (!document.hidden) timer = setTimeout(look, milliseconds);
+  timer = setTimeout(look, milliseconds);
 }
 
 // The groups whose processes are to be seen: those that are open and near the window.
@@ -132,6 +133,10 @@ function found() {
   lost = '';
   document.body.classList.remove('lost');
   find('#lost').hidden = true;
+  age();
+}
+
+function age() {
   clearTimeout(ageing);
   ageing = setTimeout(() => document.hidden || lose('supervisord does not answer'), OLD);
 }
@@ -499,8 +504,8 @@ document.addEventListener('scroll', () => {
   if (openOnes().some(group => !group.told.rows)) again(150);
 }, {passive: true});
 document.addEventListener('visibilitychange', () => {
-  clearTimeout(timer);
-  clearTimeout(ageing);
-  if (!document.hidden) look();
+  age();
+  look();
 });
-if (!document.hidden) look();
+age();
+look();

@@ -301,7 +301,8 @@ def test_what_supervisord_refuses_stands_at_its_group(browser, daemon):
 def test_when_supervisord_is_gone_nothing_is_shown_as_if_it_were_there(browser, daemon, how):
     pids = list(daemon.pids('web').values()) + list(daemon.pids('never').values())
     daemon.signal(how)
-    browser.wait_text('#lost', 'supervisord does not answer. What is shown is of ')
+    # Sooner than an answer is given up.
+    browser.wait_text('#lost', 'supervisord does not answer. What is shown is of ', 9)
     assert browser.run("return getComputedStyle(document.querySelector('.state'), '::before')"
                        '.content') == '"was "'
     press(browser, 'web')
