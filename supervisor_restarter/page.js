@@ -193,8 +193,10 @@ function choose(title, text, items, choices) {
 // What the buttons do
 
 function wayOf(group) {
-  return SAID[group.way.value] || group.told.way.replace('rolling, ', '');
+  return SAID[group.way.value] || brief(group.told.way);
 }
+
+const brief = way => way.replace('rolling, ', '');
 
 function labelled(verb, way) {
   return `${verb}${way.startsWith('at ') ? ',' : ''} ${way}`;
@@ -203,11 +205,21 @@ function labelled(verb, way) {
 async function restart(group) {
   let way = group.way.value;
   if (wayOf(group) === SAID.all && group.told.total > 1) {
-    way = await choose(`Restart all ${group.told.total} processes of ${group.name} at once?`,
-      'All of them are down until the new ones are up.', [],
-      [['Restart all at once', way], ['One at a time instead', 'one'], ['Not now', '']]);
+    way = await allAtOnce(group, group.told.total, way);
   }
   if (way) await press('restart', group, WAYS[way]);
+}
+
+async function resume(group) {
+  const {left, left_way} = group.told.restart;
+  const way = left_way !== SAID.all || left < 2 ? 'as before' : await allAtOnce(group, left, 'as before');
+  if (way) await press('restart', group, {...WAYS[way], resume: true});
+}
+
+function allAtOnce(group, number, way) {
+  return choose(`Restart ${number} processes of ${group.name} at once?`,
+    'They are down until the new ones are up.', [],
+    [['Restart all at once', way], ['One at a time instead', 'one'], ['Not now', '']]);
 }
 
 async function update(group) {
@@ -231,8 +243,8 @@ async function update(group) {
 const ACTIONS = {
   restart,
   update,
+  resume,
   cancel: group => press('cancel', group),
-  resume: group => press('restart', group, {resume: true}),
 };
 
 // Drawing what supervisord says
@@ -388,13 +400,13 @@ function inTime(seconds) {
 function drawButtons(group) {
   const {told} = group;
   const going = runs(told);
-  const left = told.restart && !going ? told.restart.waiting + told.restart.failed : 0;
+  const left = told.restart && !going ? told.restart.left : 0;
   fill(group.way, [['configured', `as configured: ${told.way}`], ...Object.entries(SAID)], ([value, label]) =>
     make('option', label, {value}));
   const way = wayOf(group);
   write(group.restart, going ? 'Restarting…' : told.total < 2 && !/new|more/.test(way) ? 'Restart' : labelled('Restart', way));
-  write(group.resume, `Resume with the ${left === 1 ? 'one that is' : `${left} that are`} left`);
   group.resume.hidden = !left;
+  if (left) write(group.resume, left === 1 ? 'Restart the one that is left' : labelled(`Restart the ${left} that are left`, brief(told.restart.left_way)));
   group.cancel.hidden = !going;
   for (const button of [group.restart, group.update, group.resume]) able(button, !going);
   able(group.cancel, going && told.restart.state !== 'SETTLING');

@@ -15,8 +15,8 @@ from supervisor import events, xmlrpc
 from supervisor.http import supervisor_auth_handler
 from supervisor.medusa.xmlrpc_handler import collector
 
+from supervisor_restarter.options import Configured
 from supervisor_restarter.page_status import OF_ALL, Status
-from supervisor_restarter.restart.settings import Configured
 from supervisor_restarter.text import shown
 
 PATH = '/restarter'

@@ -5,9 +5,10 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from supervisor.states import ProcessStates, getProcessStateDescription
 
+from supervisor_restarter.options import Configured
+from supervisor_restarter.restart.faults import RPCError
 from supervisor_restarter.restart.handover import PREDECESSOR, SUCCESSOR
 from supervisor_restarter.restart.pacing import pacing_for
-from supervisor_restarter.restart.settings import Configured
 
 # One answer holds supervisord's main loop only for so long that nobody notices, so it has at most
 # so many groups, processes of one group, processes of all of them, and faults of one group.
@@ -70,6 +71,8 @@ class Status:
         for one in told[:GROUPS]:
             settings = self.configured.of(one.name)
             groups.append(dict(one.summary(), way=str(pacing_for(settings, one.total))))
+            if one.info['state'] == 'FINISHED':
+                groups[-1]['restart'].update(self._left(one))
             if one.name in wanted:
                 if not one.restarts:
                     one.info = self.restarts.info(one.name, True)
@@ -78,6 +81,17 @@ class Status:
         return {'now': int(self.clock.time()), 'groups': groups, 'left_out': len(told[GROUPS:]),
                 'all': len(self.supervisord.process_groups), 'states': _named(states),
                 'restarting': len(running), 'failed': failed}
+
+    def _left(self, group: '_Group') -> Dict[str, Any]:
+        # What can be resumed, and in which way that goes.
+        try:
+            left = self.restarts.left(group.name)
+        except RPCError:
+            return {'left': 0}
+        if left.reread and not group.info['waiting'] + group.info['failed']:
+            return {'left': 0}  # What an update keeps is as the file says.
+        number = len(left.names)
+        return {'left': number, 'left_way': str(pacing_for(left.settings, number))}
 
 
 class _Group:

@@ -11,14 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor_restarter.restart import settings
 from tests.support.browser import MISSING, Browser, there_is_one
 from tests.support.daemon import MANNERS, Daemon, group, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not there_is_one(), reason=MISSING)]
-
-needs_them = pytest.mark.skipif(not hasattr(settings.Call, 'resume'),
-                                reason='needs the options processes and resume')
 
 AXE = Path(__file__).parents[2] / 'build/npm/node_modules/axe-core/axe.min.js'
 
@@ -231,7 +227,6 @@ def test_all_at_once_is_asked_for_first(browser, daemon):
     assert daemon.log().count('never: restarting') == 1
 
 
-@needs_them
 def test_one_process_is_restarted_alone(browser, daemon):
     before = daemon.pids('web')
     press(browser, 'web', '.name')
@@ -240,9 +235,9 @@ def test_one_process_is_restarted_alone(browser, daemon):
     browser.wait_text(part('web', '.last'), 'restarted 1 of 1')
     after = daemon.wait_running('web')
     assert [name for name in after if after[name] != before[name]] == ['web_002']
+    assert browser.text(part('web', '.resume')) == 'Restart the 3 that are left, at most 1 down'
 
 
-@needs_them
 def test_what_is_left_as_it_was_says_so_and_can_be_resumed(browser, daemon):
     before = daemon.pids('web')
     press(browser, 'web')

@@ -6,8 +6,11 @@ from types import SimpleNamespace
 import pytest
 from supervisor.states import ProcessStates
 
+from supervisor_restarter.options import Configured
 from supervisor_restarter.page_status import FAULTS, GROUPS, OF_ALL, OF_ONE, Status
-from supervisor_restarter.restart.settings import Configured, Settings
+from supervisor_restarter.restart.faults import Faults, RPCError
+from supervisor_restarter.restart.restarts import Left
+from supervisor_restarter.restart.settings import Limit, Settings
 
 NOW = 1000
 
@@ -37,7 +40,11 @@ def info(state, slots=(), faults=(), **numbers):
                 **numbers)
 
 
-def status(groups, restarts=None):
+def nothing_left(name):
+    raise RPCError(Faults.NO_RESTART, name)
+
+
+def status(groups, restarts=None, left=nothing_left):
     """A status of `groups`, by name their processes, and of `restarts`, by name an info."""
     restarts = restarts or {}
     return Status(
@@ -45,7 +52,7 @@ def status(groups, restarts=None):
                                         for name, processes in groups.items()}),
         SimpleNamespace(
             groups=lambda: [name for name, told in restarts.items() if told['state'] != 'FINISHED'],
-            info=lambda name, slots: restarts.get(name, info('IDLE'))),
+            info=lambda name, slots: restarts.get(name, info('IDLE')), left=left),
         Configured(Settings(), {}), SimpleNamespace(time=lambda: NOW))
 
 
@@ -125,6 +132,19 @@ def test_faults_and_warnings_are_told_that_of_the_group_first():
     assert [row.name for row in group['rows']] == ['b', 'a']
     assert group['warnings'] == ['a: LEFT_BEHIND: pid 9']
     assert (group['restart']['faults'], group['restart']['warnings']) == (2, 1)
+
+
+@pytest.mark.parametrize('last, reread, told', [
+    ({'restarted': 1}, False, {'left': 3, 'left_way': 'rolling, at most 2 down'}),
+    ({'restarted': 1}, True, {'left': 0}),  # an update keeps them
+    ({'waiting': 1}, True, {'left': 3, 'left_way': 'rolling, at most 2 down'})])
+def test_how_many_can_be_resumed_is_told_with_the_way_that_they_go(last, reread, told):
+    left = Left(('a', 'b', 'c'), Settings(max_unavailable=Limit(50, True)), reread)
+    (group,) = status({'web': {}}, {'web': dict(info('FINISHED'), **last)},
+                      lambda name: left).tell()['groups']
+    assert {key: group['restart'][key] for key in told} == told
+    (group,) = status({'web': {}}, {'web': info('FINISHED')}).tell()['groups']
+    assert group['restart']['left'] == 0
 
 
 @pytest.mark.parametrize('groups, size', [(1, 2000), (20, 100), (2000, 1)])
