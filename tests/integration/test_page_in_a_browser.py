@@ -225,6 +225,10 @@ def test_all_at_once_is_asked_for_first(browser, daemon):
     wait_until(lambda: 'never: restarting 2 processes, rolling, at most 1 down\n' in daemon.log(),
                'one at a time instead')
     assert daemon.log().count('never: restarting') == 1
+    press(browser, 'bad', answer=1)
+    browser.wait_text(part('bad', '.last'), 'restarted 0 of 2')
+    assert browser.text(part('bad', '.resume')) == 'Restart the 2 that are left all at once'
+    press(browser, 'bad', '.resume', answer=3)
 
 
 def test_one_process_is_restarted_alone(browser, daemon):
