@@ -140,7 +140,7 @@ class _Group:
             told['restart'] = dict(
                 {key: value for key, value in self.info.items()
                  if key not in ('group', 'faults', 'warnings', 'awaiting', 'slots')},
-                faults=self.faults, warnings=len(self.info.get('warnings', [])))
+                faults=self.faults, warnings=len(self.info['warnings']))
         return told
 
     def details(self, room: int) -> Dict[str, Any]:
@@ -158,7 +158,7 @@ class _Group:
                          for name in names[:room]],
                 'more': len(names[room:]),
                 'faults': _texts(self.info['faults']),
-                'warnings': _texts(self.info.get('warnings', []))}
+                'warnings': _texts(self.info['warnings'])}
 
     def _row(self, name: str, slot: Any, awaited: Any) -> Row:
         told = slot and (slot['phase'], slot['changes'])

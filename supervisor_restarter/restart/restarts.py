@@ -160,7 +160,7 @@ class Restarts:
         else:
             told = self._last.get(name) or dict(dict.fromkeys(PHASES, 0), group=name, state='IDLE',
                                                 total=0, elapsed=0.0, surging=0, awaiting=[],
-                                                faults=[], slots=[])
+                                                faults=[], warnings=[], slots=[])
         told = dict(told, began=self._began.get(name, 0))
         return told if slots else {key: value for key, value in told.items() if key != 'slots'}
 

@@ -36,7 +36,7 @@ def slot(name, phase='restarted', changes=(('waiting', 0.0), ('restarted', 0.5))
 def info(state, slots=(), faults=(), **numbers):
     told = dict.fromkeys(('total', 'waiting', 'stopping', 'starting', 'restarted', 'failed',
                           'removed', 'surging', 'began', 'elapsed'), 0)
-    return dict(told, state=state, slots=list(slots), faults=list(faults), awaiting=[],
+    return dict(told, state=state, slots=list(slots), faults=list(faults), awaiting=[], warnings=[],
                 **numbers)
 
 

@@ -161,7 +161,7 @@ def test_info_of_a_group_that_was_never_restarted_is_idle(interface):
     assert interface.getRestartInfo('web') == {
         'group': 'web', 'state': 'IDLE', 'total': 0, 'waiting': 0, 'stopping': 0, 'starting': 0,
         'restarted': 0, 'failed': 0, 'removed': 0, 'began': 0, 'elapsed': 0.0, 'surging': 0,
-        'awaiting': [], 'faults': []}
+        'awaiting': [], 'faults': [], 'warnings': []}
 
 
 def test_the_last_restart_is_remembered_and_there_is_nothing_to_cancel(interface):
