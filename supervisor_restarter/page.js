@@ -87,8 +87,7 @@ async function look() {
     if (mine < shown) return;
     shown = mine;
     token = said.token;
-    found();
-    draw(said);
+    draw(said, found());
     if (mine !== looks) return;
     const unseen = openOnes().some(group => !opened.includes(group));
     again(unseen ? 0 : Math.max(BREATH, (said.restarting ? RUN : REST) - (performance.now() - began)));
@@ -129,11 +128,12 @@ function lose(why) {
 }
 
 function found() {
-  if (lost) tell('supervisord answers again.');
+  const heard = lost ? ['supervisord answers again.'] : [];
   lost = '';
   document.body.classList.remove('lost');
   find('#lost').hidden = true;
   age();
+  return heard;
 }
 
 function age() {
@@ -249,8 +249,7 @@ const ACTIONS = {
 
 // Drawing what supervisord says
 
-function draw(said) {
-  const heard = [];
+function draw(said, heard = []) {
   const hold = performance.now() - touched < 1000 || find('dialog').open;  // Nobody is to hit another button.
   const told = new Set(said.groups.map(({name}) => name));
   for (const [name, group] of known) {

@@ -313,7 +313,7 @@ def test_when_supervisord_is_gone_nothing_is_shown_as_if_it_were_there(browser, 
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         daemon.start()
-    browser.wait_text('#said', 'supervisord answers again.')
+    wait_until(lambda: browser.run('return lost') == '', 'it answers again')
     press(browser, 'web')  # with the token of the new one
     browser.wait_text(part('web', '.last'), 'restarting: ')
 

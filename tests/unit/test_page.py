@@ -246,6 +246,7 @@ def test_while_supervisord_stops_it_says_so(supervisord, server):
 
 def test_a_restart_is_begun_and_watched_and_cancelled(server, interface):
     assert press(server, asked={'group': 'web', 'options': {'max_unavailable': 1}}).status == 200
+    interface._mainloop.turn()
     told = status(server, '?group=web')
     assert told['restarting'] == 1
     restart = told['groups'][0]['restart']
