@@ -87,7 +87,7 @@ $(VENV)/test: $(VENV)/plugin
 	touch $@
 
 # Installed as users have it: an editable one makes every command start later.
-$(VENV)-benchmark/ready: setup.py pyproject.toml $(wildcard supervisor_restarter/*.py supervisor_restarter/*.html supervisor_restarter/*/*.py)
+$(VENV)-benchmark/ready: setup.py pyproject.toml $(wildcard supervisor_restarter/*.py supervisor_restarter/page.* supervisor_restarter/*/*.py)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check '.[benchmark]'
 	touch $@
