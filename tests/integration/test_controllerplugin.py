@@ -53,21 +53,24 @@ def test_restartgroup_all_prints_a_line_for_each_failure_and_each_group(daemon):
 
 
 @pytest.mark.parametrize('command, sentence', [
-    ('restartgroup nope', 'Error: nope: no such group'),
+    ('restartgroup nope', 'nope: ERROR (BAD_GROUP: nope: no such group)'),
+    ('restartgroup web nope', 'Error: nope: no such group; nothing is done'),
+    ('restartgroup web web:nope', 'Error: web:nope: no such process; nothing is done'),
     ('restartgroup web nope-*', 'Error: nope-*: no such group; nothing is done'),
     ('restartgroup', 'Error: a group name is needed'),
     ('restartgroup --timeout soon web',
      "Error: invalid value for --timeout 'soon': not a number of seconds"),
     ('restartgroup --nonsense web', 'Error: option --nonsense not recognized'),
     ('restartgroup --timeout -1 web',
-     'web: ERROR (INCORRECT_PARAMETERS: restartProcessGroup: timeout = -1.0: must be a number of '
-     'seconds greater than 0)'),
+     'web: ERROR (INCORRECT_PARAMETERS: --timeout -1.0: must be a number of seconds greater than '
+     '0)'),
     ("restartgroup 'web", 'Error: No closing quotation'),
-    ('restartinfo nope', 'Error: nope: no such group'),
-    ('updategroup --reread web', 'Error: option --reread not recognized'),
+    ('restartinfo nope', 'nope: ERROR (BAD_GROUP: nope: no such group)'),
+    ('updategroup --reread web', 'Error: --reread goes with restartgroup, not with updategroup'),
     ('updategroup nope-*', 'Error: nope-*: no such group'),
     ('updategroup nope', 'nope: ERROR (BAD_GROUP: nope: no such group)'),
-    ('restartgroup --dry-run web', 'Error: option --dry-run not recognized'),
+    ('restartgroup --dry-run web', 'Error: --dry-run goes with updategroup, not with '
+                                   'restartgroup'),
     ('cancelrestart web', 'web: ERROR (NO_RESTART: web: is not being restarted)'),
 ])
 def test_what_is_wrong_gets_one_sentence_and_restarts_nothing(daemon, command, sentence):
@@ -78,15 +81,13 @@ def test_what_is_wrong_gets_one_sentence_and_restarts_nothing(daemon, command, s
     assert daemon.pids('web') == before
 
 
-@pytest.mark.parametrize('command', ['restartgroup', 'restartinfo', 'cancelrestart'])
-def test_a_process_instead_of_a_group_gets_the_sentence_of_the_script(daemon, command):
-    said = daemon.restart_group('web:web_000').stderr
-    assert said == ('web:web_000: ERROR (BAD_GROUP: web:web_000: names a process; a restart takes '
-                    'a group, such as web)\n')
+@pytest.mark.parametrize('command, option', [('restartinfo', '--info'),
+                                             ('cancelrestart', '--cancel')])
+def test_a_process_where_a_group_is_needed_gets_the_sentence_of_the_script(daemon, command, option):
+    said = daemon.restart_group(option, 'web:web_000').stderr
+    assert said == 'Error: web:web_000: names a process; this takes a group, such as web\n'
     done = daemon.supervisorctl(command, 'web:web_000')
     assert (done.returncode, done.stdout) == (1, said)
-    done = daemon.supervisorctl(command, 'api-a', 'web:web_000')
-    assert (done.returncode, done.stdout) == (1, said[:-1] + '; nothing is done\n')
 
 
 def test_groups_are_restarted_side_by_side():
@@ -135,7 +136,9 @@ def test_updategroup_tells_what_it_would_do_and_does_it():
         plan = ['api-a:api-a_000: replace (priority, environment)', 'api-a: 1 to replace',
                 'web:web_002: add', 'web: 1 to add, 2 to keep']
         assert said('updategroup', '--dry-run', 'web', 'api-a') == plan[2:] + plan[:2]
-        assert said('updategroup', 'web', 'api-a') == ['web: updated', 'api-a: updated']
+        assert said('updategroup', 'web', 'api-a') == [
+            'web: updated, 1 added, 2 kept', 'api-a: updated, 1 replaced']
+        assert said('updategroup', 'web') == ['web: nothing to do, 3 kept']
         after = daemon.wait_running('web')
         assert {name: after[name] for name in before['web']} == before['web'] and len(after) == 3
         assert daemon.wait_running('api-a') != before['api-a']
@@ -156,7 +159,7 @@ def test_updategroup_tells_what_it_would_do_and_does_it():
 def test_a_group_that_had_no_process_can_be_updated_and_a_broken_file_is_one_line():
     with Daemon(group('web', 0), extra=COMMANDS) as daemon:
         daemon.write_configuration(group('web', 2))
-        assert daemon.supervisorctl('updategroup', 'web').stdout == 'web: updated\n'
+        assert daemon.supervisorctl('updategroup', 'web').stdout == 'web: updated, 2 added\n'
         before = daemon.wait_running('web')
         daemon.write_configuration(group('web', 2, startsecs='two'))
         for done, status in ((daemon.supervisorctl('updategroup', 'web'), 1),
