@@ -100,7 +100,7 @@ class RestarterControllerPlugin(ControllerPluginBase):
         matches = [option.typed + ' ' for option in OPTIONS.values()
                    if text.startswith('-') and option.typed.startswith(text)
                    and _COMMANDS[words[0]] in option.actions]
-        matches += [name + ' ' for name in self._names() if name.startswith(text)]
+        matches += [name + ' ' for name in self._names(':' in text) if name.startswith(text)]
         return matches[state] if state < len(matches) else None
 
     # the commands' inside
@@ -174,10 +174,11 @@ class RestarterControllerPlugin(ControllerPluginBase):
             sentence = output.cannot_be_written('standard output', why)
             output.write([sentence] if sentence else [], sys.stderr)
 
-    def _names(self) -> List[str]:
+    def _names(self, of_processes: bool) -> List[str]:
         infos = self.ctl._get_complete_info()  # kept until the next command
-        groups = list(dict.fromkeys(info['group'] for info in infos))
-        return ['all', *groups, *('%s:%s' % (info['group'], info['name']) for info in infos)]
+        if of_processes:
+            return ['%s:%s' % (info['group'], info['name']) for info in infos]
+        return list(dict.fromkeys(['all', *(info['group'] for info in infos)]))
 
     def _help_of(self, arg: str) -> None:
         if arg.strip() and hasattr(self, 'help_' + arg.strip()):

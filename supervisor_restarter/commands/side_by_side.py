@@ -80,7 +80,7 @@ def _share(errands: List[Errand], connect: Callable[[], Any], period: float) -> 
                     del stories[group]
                 elif call is not None:
                     calls[group] = call
-            if not calls:
+            if stories and not calls:
                 time.sleep(period)
             # All that wait a moment have waited together.
             answers = (dict(zip(calls, _answers(proxy, list(calls.values())))) if calls else

@@ -1,5 +1,7 @@
 """The commands for supervisorctl, as a user types them."""
 
+import json
+import os
 import subprocess
 import sys
 
@@ -177,9 +179,85 @@ def test_a_group_that_had_no_process_can_be_updated_and_a_broken_file_is_one_lin
 
 @pytest.mark.parametrize('command', ['restartgroup', 'updategroup', 'restartinfo',
                                      'cancelrestart'])
-def test_each_command_has_help(daemon, command):
-    assert command + ' <group>' in daemon.supervisorctl('help', command).stdout
+def test_each_command_has_help_and_nobody_says_that_there_is_none(daemon, command):
+    done = daemon.supervisorctl('help', command)
+    assert command + ' <group>' in done.stdout and '*** No help' not in done.stdout
+    assert '--json' in done.stdout
+    assert daemon.supervisorctl(command, '-h').stdout == done.stdout
     assert command in daemon.supervisorctl('help').stdout
+
+
+@pytest.mark.parametrize('command, said', [('start', 0), ('help', 0), ('nonsense', 1)])
+def test_there_is_no_word_of_ours_on_what_is_not_ours(daemon, command, said):
+    assert daemon.supervisorctl('help', command).stdout.count('*** No help on') == said
+
+
+def test_many_groups_take_few_of_the_descriptors_of_supervisord():
+    names = ['g%02d' % number for number in range(20)]
+    programs = '\n'.join(group(name, 1, MANNERS['held back']) for name in names)
+    with Daemon(programs, {'timeout': 60}, extra=COMMANDS) as daemon:
+        before = {name: daemon.wait_running(name) for name in names}
+        open_before = daemon.descriptors_at_rest()
+        running = subprocess.Popen(
+            [str(SCRIPTS / 'supervisorctl'), '-c', str(daemon.configuration), 'restartgroup',
+             'all'], stdout=subprocess.PIPE, universal_newlines=True)
+        wait_until(lambda: all('STOPPING' in daemon.states(name).values() for name in names),
+                   'all are being restarted')
+        # Its connection, that of a test that has just asked, and what wakes supervisord up.
+        assert len(daemon.descriptors()) <= open_before + 5
+        daemon.let_go()
+        assert running.communicate(timeout=60)[0].splitlines() == [
+            '%s: restarted' % name for name in names]
+        for name in names:
+            assert not set(before[name].values()) & set(daemon.wait_running(name).values())
+
+
+@pytest.mark.parametrize('command', [['supervisorctl', 'restartgroup'],
+                                     ['supervisorctl_restart_group']])
+@pytest.mark.parametrize('output, error', [
+    ('/dev/full', 'standard output: cannot be written: No space left on device\n'),
+    ('/dev/null', '')])
+def test_an_output_that_cannot_be_written_is_told_and_no_failed_restart(daemon, command, output,
+                                                                        error):
+    before = daemon.pids('web')
+    with open(output, 'w') as stdout:
+        done = subprocess.run(
+            [str(SCRIPTS / command[0]), '-c', str(daemon.configuration), *command[1:], 'web'],
+            stdout=stdout, stderr=subprocess.PIPE, universal_newlines=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, error)
+    assert not set(before.values()) & set(daemon.pids('web').values())
+
+
+@pytest.mark.parametrize('command', [['supervisorctl', 'restartgroup'],
+                                     ['supervisorctl_restart_group']])
+def test_a_name_that_the_output_cannot_have_is_escaped(command):
+    utf8 = dict(os.environ, LC_ALL='C.UTF-8')
+    with Daemon('', extra=COMMANDS, env=utf8) as daemon:
+        daemon.configuration.write_text(daemon.configuration.read_text() + group('grüße', 1),
+                                        encoding='utf-8')
+        daemon.supervisorctl('update', env=utf8)
+        done = daemon.command(*command, 'grüße', env=dict(utf8, PYTHONIOENCODING='ascii'))
+        assert (done.returncode, done.stdout, done.stderr) == (0, 'gr\\xfc\\xdfe: restarted\n', '')
+
+
+def test_json_is_one_document(daemon):
+    def document(*arguments):
+        done = daemon.supervisorctl(*arguments)
+        script = {'restartgroup': [], 'updategroup': ['--update'], 'restartinfo': ['--info']}
+        same = daemon.restart_group(*script[arguments[0]], *arguments[1:])
+        assert done.stderr == same.stderr == ''
+        assert sorted(json.loads(done.stdout)) == sorted(json.loads(same.stdout))
+        return json.loads(done.stdout)
+
+    none = {'faults': [], 'warnings': []}
+    assert document('restartgroup', '--json', 'web', 'api-a') == {'status': 0, 'groups': [
+        dict(none, group=name, outcome='restarted') for name in ('web', 'api-a')]}
+    found = document('restartgroup', 'bad', '--json')
+    assert (found['status'], found['groups'][0]['outcome']) == (1, 'failed')
+    assert [fault['name'] for fault in found['groups'][0]['faults']] == ['bad_000', 'bad_001']
+    assert document('restartinfo', '--json', 'bad')['groups'][0]['failed'] == 2
+    plan = document('updategroup', '--json', '--dry-run', 'web')['groups'][0]
+    assert (plan['outcome'], [slot['action'] for slot in plan['plan']]) == ('planned', ['keep'] * 2)
 
 
 def test_the_rolling_example_has_the_commands():
