@@ -74,7 +74,7 @@ class Report(NamedTuple):
             return _info_lines(self.group, self.info)
         if self.faults:
             return fault_lines(self.group, self.faults)
-        slots = plan_lines(self.group, self.plan) if self.outcome == PLANNED else []
+        slots = plan_lines(self.group, self.plan or []) if self.outcome == PLANNED else []
         return [*slots, Line(self.group, self.said or self.outcome)]
 
     def warning_lines(self) -> List[Line]:

@@ -29,11 +29,12 @@ def errands(targets: List[Target], asked: Asked) -> List[Errand]:
 
 
 def run(errands: List[Errand], connect: Callable[[], Any], period: float = PERIOD) -> None:
-    """Run errands until all have ended, each with its report or its trouble.
+    """Run those errands that have not ended until each has, with its report or its trouble.
 
     `connect` returns a new `xmlrpc.client.ServerProxy`. After a KeyboardInterrupt, which is raised,
     no more calls are made.
     """
+    errands = [errand for errand in errands if not errand.ended]
     if len(errands) > FEW:
         _share(errands, connect, period)
         return

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from supervisor_restarter import __version__
 from tests.support.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
 from tests.support.rolling_example import EXAMPLE
 
@@ -156,6 +157,110 @@ def test_updategroup_tells_what_it_would_do_and_does_it():
                 ('api-b', 'is not in the file any more: use supervisorctl update api-b'),
                 ('new', 'no such group'))]
         assert done.returncode != 0
+
+
+@pytest.mark.parametrize('command', [['supervisorctl', 'updategroup'],
+                                     ['supervisorctl_restart_group', '--update']])
+def test_updategroup_all_covers_the_whole_file(command):
+    with Daemon('\n'.join([group('web', 2), group('old', 1)]), extra=COMMANDS) as daemon:
+        before = {name: daemon.wait_running(name) for name in ('web', 'old')}
+
+        def said(*arguments):
+            done = daemon.command(*command, *arguments)
+            assert (done.returncode, done.stderr) == (0, '')
+            return done.stdout.splitlines()
+
+        assert said('all') == ['old: nothing to do, 1 kept', 'web: nothing to do, 2 kept']
+        daemon.write_configuration('\n'.join([
+            group('web', 2, environment='KEY="2"'), group('new-a', 1),
+            group('new-b', 2, autostart='false')]))
+        assert said('--dry-run', 'all') == [
+            'new-a: to add', 'new-b: to add', 'old: to remove',
+            'web:web_000: replace (environment)', 'web:web_001: replace (environment)',
+            'web: 2 to replace']
+        assert {name: daemon.pids(name) for name in ('web', 'old', 'new-a')} == dict(
+            before, **{'new-a': {}})
+        assert said('all', '--max-unavailable', '1') == [
+            'new-a: added', 'new-b: added', 'old: removed', 'web: updated, 2 replaced']
+        assert daemon.supervisorctl('update').stdout == ''
+        daemon.wait_running('new-a')
+        assert set(daemon.states('new-b').values()) == {'STOPPED'}
+        assert daemon.pids('old') == {}
+        assert not set(before['web'].values()) & set(daemon.wait_running('web').values())
+
+        before = daemon.pids('web')
+        broken = "ERROR (CANT_REREAD: invalid literal for int() with base 10: 'two'"
+        daemon.write_configuration('\n'.join([group('web', 3), group('more', 1, startsecs='two')]))
+        for names in (['all'], ['web', 'new-a'], ['--dry-run', 'all']):
+            done = daemon.command(*command, *names)
+            lines = (done.stdout + done.stderr).splitlines()
+            assert done.returncode and len(lines) == 1 and lines[0].startswith(broken)
+        assert daemon.pids('web') == before
+
+
+def test_five_deploys_at_the_same_time_have_their_turns_and_each_its_own_outcome():
+    with Daemon(group('web', 2), extra=COMMANDS) as daemon:
+        daemon.wait_running('web')
+        words = [['supervisorctl', 'restartgroup'], ['supervisorctl_restart_group']]
+        deploys = [subprocess.Popen(
+            [str(SCRIPTS / name), '-c', str(daemon.configuration), *more, '--queue', 'web'],
+            stdout=subprocess.PIPE, universal_newlines=True)
+            for name, *more in (words[number % 2] for number in range(5))]
+        for deploy in deploys:
+            assert deploy.communicate(timeout=60)[0] == 'web: restarted\n'
+            assert deploy.returncode == 0
+        log = [line.split('restarter: web: ')[1].split()[0] for line in daemon.log().splitlines()
+               if 'restarter: web: ' in line]
+        assert log == ['restarting', 'restarted'] * 5
+
+
+def test_who_supersedes_begins_when_the_other_has_settled():
+    with Daemon(group('web', 3, MANNERS['held back'], stopwaitsecs=60), extra=COMMANDS) as daemon:
+        before = daemon.wait_running('web')
+        options = ['--max-unavailable', '1', '--timeout', '60']
+
+        def deploy(*arguments):
+            return subprocess.Popen(
+                [str(SCRIPTS / 'supervisorctl_restart_group'), '-c', str(daemon.configuration),
+                 *options, *arguments, 'web'], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                universal_newlines=True)
+        first = deploy()
+        wait_until(lambda: 'STOPPING' in daemon.states('web').values(), 'it has begun')
+        second = deploy('--supersede')
+        wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['state'] == 'SETTLING',
+                   'it is superseded')
+        third = daemon.restart_group('web')
+        assert (third.returncode, 'RESTART_IN_PROGRESS' in third.stderr) == (2, True)
+        daemon.let_go()
+        output, error = first.communicate(timeout=60)
+        assert (first.returncode, output) == (2, '') and error.startswith('web: ERROR (CANCELLED')
+        assert second.communicate(timeout=60) == ('web: restarted\n', '')
+        assert not set(before.values()) & set(daemon.wait_running('web').values())
+
+
+def test_a_restart_can_be_followed_by_others():
+    with Daemon(group('web', 2, MANNERS['held back']), {'timeout': 30}, extra=COMMANDS) as daemon:
+        daemon.wait_running('web')
+        done = daemon.restart_group('--follow', 'web')
+        assert (done.returncode, done.stderr) == (
+            2, 'web: ERROR (NO_RESTART: has not been restarted)\n')
+        daemon.rpc.restarter.restartProcessGroup('web', {'wait': False})
+        followers = [subprocess.Popen(
+            [str(SCRIPTS / name), '-c', str(daemon.configuration), *more, '--follow', 'web'],
+            stdout=subprocess.PIPE, universal_newlines=True)
+            for name, *more in (['supervisorctl', 'restartinfo'], ['supervisorctl_restart_group'])]
+        wait_until(lambda: 'STOPPING' in daemon.states('web').values(), 'it has begun')
+        daemon.let_go()
+        for follower in followers:
+            assert follower.communicate(timeout=60)[0] == 'web: restarted\n'
+            assert follower.returncode == 0
+
+
+def test_the_version_is_that_of_the_script_and_of_supervisords_plugin(daemon):
+    done = daemon.restart_group('--version')
+    assert (done.returncode, done.stdout) == (
+        0, 'supervisorctl_restart_group %s\nin supervisord: %s, API %s\n' % (
+            __version__, __version__, daemon.rpc.restarter.getAPIVersion()))
 
 
 def test_a_group_that_had_no_process_can_be_updated_and_a_broken_file_is_one_line():
