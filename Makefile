@@ -3,7 +3,7 @@
 # make demo        a restart of twenty processes, side by side with supervisorctl's
 # make tox         the tests on every Python from 3.8 that is there, with old and new Supervisors;
 #                  TOX='-e py38-supervisor425' for some
-# make supervisor-tests   Supervisor's own tests, with the plugin imported
+# make supervisor-tests   Supervisor's own tests, with the plugin imported and its commands on
 # make lint        the linter alone
 # make dist        sdist and wheel, in dist/
 # make benchmark   the comparison with what else there is, and its pictures, in build/benchmarks;
@@ -42,7 +42,7 @@ test: $(VENV)/test lint
 # Without the plugins of pytest that our tests need: hypothesis, xdist.
 supervisor-tests: $(VENV)/test
 	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p tests.programs.whole_plugin \
-	    --pyargs supervisor.tests
+	    -p tests.programs.commands_taken_over --pyargs supervisor.tests
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

@@ -4,8 +4,9 @@ import json
 import shlex
 import sys
 import xmlrpc.client
-from typing import Any, Iterable, List
+from typing import Any, Dict, Iterable, List
 
+from supervisor.datatypes import boolean
 from supervisor.supervisorctl import ControllerPluginBase, LSBInitExitStatuses
 
 from supervisor_restarter.commands import command, output, side_by_side
@@ -26,6 +27,9 @@ from supervisor_restarter.commands.options import (
     explanations,
     parse,
 )
+from supervisor_restarter.commands.taken_over import TakenOver
+
+_OPTIONS = ('restart', 'update')
 
 _COMMANDS = {typed: action for action, typed in SUPERVISORCTL.items()}
 
@@ -198,14 +202,36 @@ class RestarterControllerPlugin(ControllerPluginBase):
 
 
 def make_controllerplugin(controller: Any, **config: str) -> RestarterControllerPlugin:
-    """Make the commands for a supervisorctl; the section has no options of its own.
+    """Make the commands for a supervisorctl.
 
-    Raises ValueError, and supervisord does not start, where it is a supervisord's section that
-    names this factory.
+    `config` are the options of the section [ctlplugin:restarter], as text: with `restart` and
+    `update` true, supervisorctl's own commands of that name go through the plugin. A wrong one is
+    a sentence, and supervisorctl ends. Raises ValueError, and supervisord does not start, where it
+    is a supervisord's section that names this factory.
     """
     if hasattr(controller, 'process_groups'):  # it is a supervisord
         why = ('a section [rpcinterface:...] names the factory of the commands for supervisorctl; '
                'its own is %s' % SECTIONS['restarter'])
         controller.options.logger.critical('restarter: %s' % why)
         raise ValueError(why)
+    taken = _taken_over(controller, config)
+    # Its own plugin is the first (supervisor/options.py: ClientOptions.__init__).
+    own = TakenOver(controller.options.plugins[0]) if taken else None
+    for name in taken:
+        getattr(own, 'take_' + name)()
     return RestarterControllerPlugin(controller)
+
+
+def _taken_over(controller: Any, config: Dict[str, str]) -> List[str]:
+    taken = []
+    for name, value in sorted(config.items()):
+        if name not in _OPTIONS:
+            output.write(['[ctlplugin:restarter]: unknown option %s; the options are %s' % (
+                name, ', '.join(_OPTIONS))], sys.stderr)
+            continue
+        try:
+            taken += [name] if boolean(value) else []
+        except ValueError:
+            controller.options.usage('[ctlplugin:restarter]: %s = %s: must be true or false'
+                                     % (name, value))
+    return taken

@@ -38,6 +38,9 @@ RUNNING = ('RESTARTING', 'SETTLING')
 # As supervisord's side has them (supervisor_restarter/restart/faults.py).
 RESTART_IN_PROGRESS = 0x440
 NO_RESTART = 0x441
+CANT_UPDATE = 0x470
+START_FAILED = 0x430
+SPAWN_ERROR = Faults.SPAWN_ERROR
 _ENDS = (0x420, 0x450, 0x451)  # TIMEOUT, STOPPED_EARLY, CANCELLED: a restart was begun, and ended
 
 

@@ -11,7 +11,8 @@ CONSOLE = {RESTART: 'a restart', UPDATE: '--update', INFO: '--info', CANCEL: '--
 SUPERVISORCTL = {RESTART: 'restartgroup', UPDATE: 'updategroup', INFO: 'restartinfo',
                  CANCEL: 'cancelrestart'}
 
-_API = (3, 3)
+# The version of the API that knows them all.
+API = (3, 3)
 
 
 class Option(NamedTuple):
@@ -77,11 +78,11 @@ OPTIONS = {option.word: option for option in (
            'rolling: at most N processes, or N%, down at once'),
     Option('max-surge', 'max_surge', 'N', str, _BOTH, (3, 2),
            'rolling, new before old: at most N processes more, or N%'),
-    Option('min-ready-seconds', 'min_ready_seconds', 'SECONDS', seconds, _BOTH, _API,
+    Option('min-ready-seconds', 'min_ready_seconds', 'SECONDS', seconds, _BOTH, API,
            'how long a new process has to stay up before it counts'),
-    Option('only-running', 'only_running', '', _yes, _BOTH, _API,
+    Option('only-running', 'only_running', '', _yes, _BOTH, API,
            'leave what is STOPPED or EXITED as it is'),
-    Option('resume', 'resume', '', _yes, (RESTART,), _API,
+    Option('resume', 'resume', '', _yes, (RESTART,), API,
            'restart what the last restart left as it was, or what failed'),
     Option('reread', 'reread', '', _yes, (RESTART,), (3, 2),
            'restart it with its configuration in the file'),
@@ -172,4 +173,4 @@ def newer(call: Dict[str, Any], api: Tuple[int, ...]) -> List[str]:
     """Return what a call has that this version of the API does not know, as typed."""
     return [option.typed for name, option in _BY_NAME.items()
             if name in call and option.since and option.since > api] + (
-        ['single processes of a group'] if 'processes' in call and api < _API else [])
+        ['single processes of a group'] if 'processes' in call and api < API else [])
