@@ -39,6 +39,7 @@ class FakeConfig:
     """The configuration of a fake process."""
 
     stopwaitsecs = 10
+    autorestart = False
     exitcodes = [0]
     stdout_logfile = stderr_logfile = '/log'
     stdout_logfile_maxbytes = stderr_logfile_maxbytes = 0
