@@ -40,6 +40,7 @@ class Config:
     """As much of Supervisor's `ProcessConfig` as a restart uses; it makes processes like one."""
 
     priority, startsecs, stopwaitsecs, exitcodes = 999, 1, 10, [0]
+    options = SimpleNamespace()
 
     def __init__(self, process: 'Process'):
         self.name = '%06d' % process.number

@@ -258,21 +258,25 @@ class GroupRestart:
         story.go_on(turn)
         if slot.phase != phase:
             self._moved = slot.since
-        for held, names in self._held.items():
-            (names.add if held in slot.windows else names.discard)(name)
-        waits_up = slot.phase == Phase.WAITING and not slot.is_removed and slot.second is None
-        not_up = waits_up and slot.state != ProcessStates.RUNNING
+        active = slot.active
+        not_up = (slot.phase == Phase.WAITING and not active and not slot.is_removed
+                  and slot.state != ProcessStates.RUNNING)
+        if not (active or not_up or name in self._active or name in self._not_up):
+            return  # it waits for its turn as before, or is done
+        windows = slot.windows
+        for window, names in self._held.items():
+            (names.add if window in windows else names.discard)(name)
         (self._not_up.add if not_up else self._not_up.discard)(name)
         self._agenda.forget(name)
         self._active.pop(name, None)
         self._deadlines.pop(name, None)
-        if slot.active:
+        if active:
             self._active[name] = slot
-            if self._pacing.is_rolling and slot.windows:
+            if windows and self._pacing.is_rolling:
                 self._deadlines[name] = self._times.deadline_of(slot)
         if story.waits_for == SPAWN:
             bisect.insort(self._down, slot.rank)
-        elif slot.active or not_up:
+        elif active or not_up:
             self._agenda.expect(name, story.next_look(), patient=(
                 slot.phase == Phase.STARTING and self._is_patient(slot)))
 

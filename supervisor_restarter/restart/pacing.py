@@ -130,6 +130,7 @@ class Times:
 
     Where the option `timeout` is set, that is what the whole restart has, or in a rolling restart
     each new process, from its spawn. Else the configurations of the processes say how long.
+    `whole` is until when the whole restart has time.
     """
 
     def __init__(self, settings: Settings, slots: Iterable[Slot], clock: Any):
@@ -142,11 +143,7 @@ class Times:
         if settings.timeout is None and not self._rolling:
             self.longest += (settings.stagger_factor - 1) * settings.delay
         self.longest += self.min_ready_seconds
-
-    @property
-    def whole(self) -> float:
-        """Until when the whole restart has time."""
-        return math.inf if self._rolling else self.began + self.longest
+        self.whole = math.inf if self._rolling else self.began + self.longest
 
     def began_for(self, slot: Slot) -> float:
         """Return when the time of a slot, in the phase in which it is, began."""

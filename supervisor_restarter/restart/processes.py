@@ -6,7 +6,7 @@ from typing import Any, Callable
 from supervisor.datatypes import RestartUnconditionally
 from supervisor.states import ProcessStates
 
-from supervisor_restarter.daemon.child import spawning
+from supervisor_restarter.daemon.spawn import spawn
 from supervisor_restarter.restart.configs import Configs
 from supervisor_restarter.restart.faults import Failed, Faults
 from supervisor_restarter.restart.slot import Slot
@@ -38,7 +38,7 @@ class Processes:
 
     def are_there(self, slot: Slot) -> bool:
         """Whether the group still has the process of a slot, or is yet to get it."""
-        return slot.is_not_added_yet or self.group.processes.get(slot.name) is slot.process
+        return self.group.processes.get(slot.name) is slot.process or slot.is_not_added_yet
 
     def reap(self, until: float, clock: Any) -> None:
         """Let supervisord collect what has ended, until a monotonic time."""
@@ -78,9 +78,7 @@ class Processes:
         except OSError as why:  # It is down, and so it has to come up all the same.
             trouble = Failed(Faults.NOT_READY, 'cannot be seen: %s' % why)
         try:
-            with spawning(self.supervisord.options) as child:
-                child.environment = slot.watch.environment if slot.watch is not None else {}
-                process.spawn()
+            spawn(process, slot.watch.environment if slot.watch is not None else {})
         except OSError as why:  # supervisor/process.py: FastCGISubprocess.before_spawn
             raise Failed(Faults.SPAWN_ERROR, str(why)) from None
         slot.watched = process.pid

@@ -1,6 +1,6 @@
 """The place of one process in its group: what is known of it in a restart."""
 
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from supervisor.options import make_namespec
 from supervisor.states import ProcessStates
@@ -14,6 +14,8 @@ UP_STATES = (ProcessStates.RUNNING, ProcessStates.STARTING)
 # STOPPED_STATES, which holds UNKNOWN and leaves BACKOFF out.
 DOWN_STATES = (ProcessStates.STOPPED, ProcessStates.EXITED, ProcessStates.FATAL,
                ProcessStates.BACKOFF)
+
+_FOUND_DOWN = (*DOWN_STATES, ProcessStates.STOPPING)
 
 # How long a process stays down that somebody else was stopping at the call, in seconds. Their call
 # must see it down, or it waits for ever; it looks when the main loop turns, at most every 0.05 s
@@ -51,21 +53,21 @@ class Window:
 class Slot:
     """The place of one process of a group.
 
-    `planned` is what the restart is to do with it. `process` is the process that has the slot;
-    `state_at_call` and `pid_at_call` are those of the process that had it at the call. In a surge
-    there is a second process: the `successor` before the hand-over, the `predecessor` after it;
-    `logs` is what both write to. `declaration` is what the program declares of its readiness;
-    `watch` sees whether the new process, whose process id is `watched`, is ready. `up` says whether
-    the new process was up when it was looked at last. `changes` are the phases that the slot has
-    come to, with the monotonic times. `rank` is what slots sort by: Supervisor starts processes by
-    priority, and then by name.
+    `planned` is what the restart is to do with it, and `name` its name. `process` is the process
+    that has the slot; `state_at_call` and `pid_at_call` are those of the process that had it at the
+    call. In a surge there is a second process: the `successor` before the hand-over, the
+    `predecessor` after it; `logs` is what both write to. `declaration` is what the program declares
+    of its readiness; `watch` sees whether the new process, whose process id is `watched`, is ready.
+    `up` says whether the new process was up when it was looked at last. `changes` are the phases
+    that the slot has come to, with the monotonic times.
     """
 
-    __slots__ = ('planned', 'process', 'state_at_call', 'pid_at_call', 'phase', 'successor',
+    __slots__ = ('planned', 'name', 'process', 'state_at_call', 'pid_at_call', 'phase', 'successor',
                  'predecessor', 'logs', 'declaration', 'watch', 'watched', 'up', 'changes')
 
     def __init__(self, planned: Planned, process: Any, declaration: Any = None):
         self.planned = planned
+        self.name: str = planned.name
         self.process = process
         self.state_at_call: int = process.get_state()
         self.pid_at_call: int = process.pid
@@ -80,19 +82,14 @@ class Slot:
         self.changes: List[Tuple[str, float]] = []
 
     @property
-    def name(self) -> str:
-        """The name of the slot, and of the process that has it."""
-        return self.planned.name
-
-    @property
     def config(self) -> Any:
         """The configuration that it is to have."""
         return self.planned.config
 
     @property
     def rank(self) -> Tuple[int, str]:
-        """What it sorts by."""
-        return self.process.config.priority, self.planned.name
+        """What slots sort by: Supervisor starts processes by priority, and then by name."""
+        return self.process.config.priority, self.name
 
     @property
     def is_removed(self) -> bool:
@@ -107,8 +104,7 @@ class Slot:
     @property
     def found_down(self) -> bool:
         """Whether its process was down at the call, or on its way there."""
-        return (self.state_at_call in DOWN_STATES
-                or self.state_at_call == ProcessStates.STOPPING)
+        return self.state_at_call in _FOUND_DOWN
 
     @property
     def found_broken(self) -> bool:
@@ -162,15 +158,15 @@ class Slot:
         return self.changes[-1][1]
 
     @property
-    def windows(self) -> Set[str]:
+    def windows(self) -> Tuple[str, ...]:
         """In which windows it holds a place."""
         if self.phase == Phase.FAILED:
-            return set()  # it counts as a fault
+            return ()  # it counts as a fault
         if self.second is not None:
             serves = self.up if self.successor is None else self.state == ProcessStates.RUNNING
-            return {Window.SURGE} if serves else {Window.SURGE, Window.DOWN}
+            return (Window.SURGE,) if serves else (Window.SURGE, Window.DOWN)
         down = self.phase == Phase.STOPPING or (self.phase == Phase.STARTING and not self.up)
-        return {Window.DOWN} if down else set()
+        return (Window.DOWN,) if down else ()
 
     def close_watch(self) -> None:
         """See nothing more of the new process."""

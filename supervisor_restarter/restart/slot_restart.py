@@ -24,6 +24,9 @@ from supervisor_restarter.text import shown
 CHANGE, TURN, SPAWN = 'change', 'turn', 'spawn'
 
 
+CHANGING = (ProcessStates.STARTING, ProcessStates.STOPPING)
+
+
 class Gone(Exception):
     """Somebody else has removed the process."""
 
@@ -206,9 +209,9 @@ class SlotRestart:
         slot = self.slot
         if slot.logs is not None:
             slot.logs.join(slot.process, slot.second)
-        for process in (slot.process, slot.second):
-            if process is not None and process.get_state() in (
-                    ProcessStates.STARTING, ProcessStates.STOPPING):
+        second = slot.second
+        for process in (slot.process,) if second is None else (slot.process, second):
+            if process.get_state() in CHANGING:
                 process.transition()
 
     def _is_down(self) -> bool:
@@ -268,7 +271,7 @@ class SlotRestart:
         slot, state = self.slot, process.get_state()
         if process is slot.process and state in UP_STATES and not slot.has_new_configuration:
             raise _started_with_old_configuration()
-        if state in (ProcessStates.STARTING, ProcessStates.STOPPING) or (
+        if state in CHANGING or (
                 state == ProcessStates.STOPPED
                 and 0 <= self.times.clock.time() - process.laststop < THEIRS):
             return False

@@ -1,7 +1,8 @@
 """The promises of a restart, whatever its processes and everybody else do, and in whichever order.
 
-A hypothesis state machine around Supervisor's own code; see `model` for what is not real, and
-`witness` for the promises. CHAOS_EXAMPLES=20000 tries more than CI does, each time others.
+A hypothesis state machine around Supervisor's own code; see `tests.support.world` for what is not
+real, and `witness` for the promises. CHAOS_EXAMPLES=20000 tries more than CI does, each time
+others.
 """
 
 import os
@@ -19,7 +20,8 @@ from supervisor_restarter.daemon.mainloop import MainLoop
 from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
-from tests.properties.model import (
+from tests.properties.witness import Broken, Witness
+from tests.support.world import (
     AUTORESTART,
     NEVER,
     Config,
@@ -31,7 +33,6 @@ from tests.properties.model import (
     make_supervisord,
     the_time_of,
 )
-from tests.properties.witness import Broken, Witness
 
 EXAMPLES = int(os.environ.get('CHAOS_EXAMPLES', '0'))
 
@@ -60,7 +61,8 @@ def some_settings(max_unavailable, max_surge):
     return st.builds(
         Settings, delay=st.sampled_from([0.05, 0.2, 3.0, 1e6]),
         timeout=st.sampled_from([0.1, 2.0, 5.0, 60.0, 1e6]), stagger_factor=st.integers(1, 5),
-        max_unavailable=max_unavailable, max_surge=max_surge)
+        max_unavailable=max_unavailable, max_surge=max_surge, min_ready_seconds=st.just(0.0),
+        only_running=st.just(False))
 
 
 SURGES = some_settings(st.one_of(NONE, NONE, LIMIT), LIMIT)

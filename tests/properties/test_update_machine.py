@@ -1,7 +1,7 @@
 """The promises of an update, whatever its processes, its file and everybody else do.
 
-A hypothesis state machine around Supervisor's own code; see `model` for what is not real.
-CHAOS_EXAMPLES=20000 tries more than CI does, each time others.
+A hypothesis state machine around Supervisor's own code; see `tests.support.world` for what is not
+real. CHAOS_EXAMPLES=20000 tries more than CI does, each time others.
 """
 
 import itertools
@@ -15,15 +15,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from supervisor.datatypes import Automatic
 from supervisor.options import ProcessConfig
 from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
-from supervisor.states import ProcessStates
+from supervisor.states import RUNNING_STATES, ProcessStates
 from supervisor.xmlrpc import RPCError as SupervisorsError
 
 from supervisor_restarter.daemon.mainloop import MainLoop
-from supervisor_restarter.restart.faults import RPCError
+from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.plan import Action, to_update
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
-from tests.properties.model import (
+from tests.support.world import (
     NEVER,
     Config,
     GroupConfig,
@@ -47,10 +47,15 @@ MANNERS = st.builds(
     exits_after=st.sampled_from([NEVER] * 5 + [0.0, 0.02, 4.0]), status=st.sampled_from([0, 1]),
     broken=st.sampled_from([''] * 8 + ['no file', 'no fork', 'no descriptors']))
 
-SETTINGS = st.builds(
-    Settings, delay=st.sampled_from([0.2, 3.0]), timeout=st.sampled_from([0.1, 5.0, 60.0]),
-    stagger_factor=st.integers(1, 3), max_unavailable=st.integers(0, 2).map(Limit),
-    max_surge=st.integers(0, 2).map(Limit))
+
+def some_settings(timeouts, unavailable, surge):
+    return st.builds(
+        Settings, delay=st.sampled_from([0.2, 3.0]), timeout=st.sampled_from(timeouts),
+        stagger_factor=st.integers(1, 3), max_unavailable=st.sampled_from(unavailable).map(Limit),
+        max_surge=st.sampled_from(surge).map(Limit))
+
+
+SETTINGS = some_settings([0.1, 5.0, 60.0], [0, 1, 2], [0, 1, 2])
 
 
 class Program(NamedTuple):
@@ -120,6 +125,7 @@ class Witness:
         self.restart, self.group, self.plan = restart, group, restart.plan
         self.planned = {slot.name: slot for slot in self.plan.slots}
         self.found = dict(group.processes)
+        self.pids = {name: process.pid for name, process in group.processes.items()}
         self.touched = set()
         self.spawned, self.stopped = [], []
         self.answered = False
@@ -135,12 +141,14 @@ class Witness:
         if what == 'spawn':
             assert slot.runs, '%s is spawned, and is not to run' % slot.name
             assert process.config.command == slot.config.command, 'an old one is spawned'
+            assert self.has_log_files(process.config), '%s is spawned, unprepared' % slot.name
             # A successor that was given up on is another process than the one that has the slot.
             assert not any(process is other for other in self.spawned), 'spawned twice'
             self.spawned.append(process)
         else:
-            assert not any(process is other for other in self.stopped), 'stopped twice'
-            self.stopped.append(process)
+            # Somebody else may have started it again; then it is stopped again, if it is too many.
+            assert process.pid not in self.stopped, 'stopped twice'
+            self.stopped.append(process.pid)
             limit = self.restart.settings.max_unavailable
             if limit and not self.restart.settings.max_surge:
                 assert info['state'] == 'RESTARTING'
@@ -157,9 +165,15 @@ class Witness:
         if self.restart.finished or info['elapsed'] > 0 or self.spawned or self.stopped:
             expected = [name for name in self.planned if name in processes]
             assert sorted(config.name for config in said) == sorted(expected)
+        for entry in self.restart.slots():
+            slot = self.planned[entry['name']]
+            if entry['phase'] == 'restarted' and slot.name in processes:
+                process = processes[slot.name]
+                assert process.config is slot.config, '%s counts as updated' % slot.name
         for config in said:
             assert processes[config.name].config is config, '%s is not what it is' % config.name
         for name, process in processes.items():
+            assert self.has_log_files(process.config), 'nobody can be told the state of %s' % name
             if process.pid:
                 assert process.command == process.config.command, '%s is neither old nor new' % name
         if self.restart.outcome is not None and not self.answered:
@@ -187,9 +201,23 @@ class Witness:
         wanted = [config.name for config in self.plan.config.process_configs]
         assert [config.name for config in self.group.config.process_configs] == wanted
 
+    @staticmethod
+    def has_log_files(config):
+        return Automatic not in (config.stdout_logfile, config.stderr_logfile)
+
     def finished(self, here):
-        if here:
-            assert set(self.group.processes) <= set(self.planned), 'a second process is left'
+        if not here:
+            return
+        assert set(self.group.processes) <= set(self.planned), 'a second process is left'
+        faults = {fault['name']: fault['code'] for fault in self.restart.info()['faults']}
+        phases = {slot['name']: slot['phase'] for slot in self.restart.slots()}
+        for name, process in self.group.processes.items():
+            slot = self.planned[name]
+            if slot.changed and process.pid not in (0, self.pids[name]) and (
+                    process.config is not slot.config):  # somebody else has started it
+                assert faults.get(name) in (Faults.START_FAILED, Faults.SPAWN_ERROR) or (
+                    phases[name] == 'waiting' and self.restart.outcome is not True), (
+                        '%s is %s, with its old configuration' % (name, phases[name]))
 
 
 class AnUpdate(RuleBasedStateMachine):
@@ -299,6 +327,11 @@ class AnUpdate(RuleBasedStateMachine):
     def the_file_is_changed(self, file):
         self.file = file
 
+    @rule(version=st.integers(0, 2))
+    def there_is_a_release(self, version):
+        self.file = {name: program._replace(version=version)
+                     for name, program in self.file.items()}
+
     @precondition(lambda self: self.witness)
     @rule()
     def somebody_cancels(self):
@@ -336,10 +369,23 @@ class AnUpdate(RuleBasedStateMachine):
     def somebody_stops_or_starts_one(self, which, method):
         process = self.pick(which)
         if process is not None:
-            try:
-                getattr(self.rpc, method)('web:' + process.config.name, False)
-            except SupervisorsError:
-                pass  # as they are told: it is not running, or it is
+            self.call(method, process)
+
+    def call(self, method, process):
+        try:
+            getattr(self.rpc, method)('web:' + process.config.name, False)
+        except SupervisorsError:
+            pass  # as they are told: it is not running, or it is
+
+    @rule(which=st.integers(0, 7))
+    def somebody_restarts_one(self, which):
+        """As supervisorctl does it: start, as soon as it is down."""
+        process = self.pick(which)
+        if process is not None and process.get_state() in RUNNING_STATES:
+            self.call('stopProcess', process)
+            let_time_pass(self.supervisord, 15.0, lambda: process.pid and not self.broken,
+                          lambda: 199)
+            self.call('startProcess', process)
 
     @rule()
     def somebody_removes_the_group_and_adds_it(self):
@@ -386,7 +432,20 @@ class AnUpdate(RuleBasedStateMachine):
         assert self.witness is None, 'a hang: %s' % self.witness.restart.info()
 
 
-AnUpdate.TestCase.settings = settings(
-    max_examples=EXAMPLES or 100, derandomize=not EXAMPLES, stateful_step_count=12, deadline=None,
+class ARelease(AnUpdate):
+    """The same, but it begins with an update of all processes."""
+
+    @initialize(file=st.dictionaries(st.sampled_from(NAMES), PROGRAM, min_size=2, max_size=4),
+                slowly=st.sampled_from([0.4, 3.0, NEVER]),
+                chosen=some_settings([5.0, 60.0], [0, 1, 1, 1, 2], [0, 0, 0, 1]))
+    def begin(self, file, slowly, chosen):
+        AnUpdate.begin(self, file, [(ProcessStates.RUNNING, Manners(stops_after=slowly))] * 6)
+        self.there_is_a_release(3)
+        self.somebody_updates(chosen, False)
+
+
+AnUpdate.TestCase.settings = ARelease.TestCase.settings = settings(
+    max_examples=EXAMPLES or 300, derandomize=not EXAMPLES, stateful_step_count=12, deadline=None,
     print_blob=True, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
 TestAnUpdate = AnUpdate.TestCase
+TestARelease = ARelease.TestCase

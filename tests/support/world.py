@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 from unittest import mock
 
 from supervisor import events
-from supervisor.datatypes import RestartUnconditionally, RestartWhenExitUnexpected
+from supervisor.datatypes import Automatic, RestartUnconditionally, RestartWhenExitUnexpected
 from supervisor.options import NotFound
 from supervisor.poller import PollPoller
 from supervisor.process import ProcessGroup, Subprocess
@@ -84,6 +84,8 @@ class Config:
         return process
 
     def make_dispatchers(self, process: 'Recorded') -> Tuple[Dict, Dict]:
+        if Automatic in (self.stdout_logfile, self.stderr_logfile):  # supervisor/loggers.py: open()
+            raise TypeError('expected str, bytes or os.PathLike object, not type')
         if process.manners.broken == 'no descriptors':
             raise OSError(errno.EMFILE, 'Too many open files')
         return {}, {}
