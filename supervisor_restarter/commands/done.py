@@ -32,12 +32,17 @@ class Done:
         for info in before:
             self._names.setdefault(info['group'], []).append(_name(info))
         self._ran = {_name(info) for info in before if info['state'] in RUNNING_STATES}
-        pids = {_name(info): info['pid'] for info in supervisor.getAllProcessInfo()}
-        self._kept = {_name(info) for info in before
-                      if info['pid'] and pids.get(_name(info)) == info['pid']}
-        self._left = {_name(info) for info in before if info['group'] in {
-            name.split(':')[0] for name in phases} and not info['pid']
-            and phases.get(_name(info), 'waiting') == 'waiting'}
+        after = {_name(info): (info['pid'], info['start'])
+                 for info in supervisor.getAllProcessInfo()}
+        same = {_name(info): after.get(_name(info)) == (info['pid'], info['start'])
+                for info in before}
+        self._kept = {_name(info) for info in before if info['pid'] and same[_name(info)]}
+        # One that has ended at once was started too: its phase tells, where there was a restart.
+        ended_early = {report.group for report in reports
+                       if any(not fault['name'] for fault in report.faults)}
+        self._left = {_name(info) for info in before if not info['pid'] and same[_name(info)]
+                      and (phases.get(_name(info), 'waiting') == 'waiting'
+                           or info['group'] in ended_early)}
         self._faults = {make_namespec(fault['group'], fault['name']): fault
                         for report in reports for fault in report.faults if fault['name']}
         self._stopped: Set[str] = set()

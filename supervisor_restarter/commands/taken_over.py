@@ -154,9 +154,10 @@ class TakenOver:
         down = {info['group'] for info in before if not info['pid']}
         for target in chosen:
             if target.group in down:
-                info = self.ctl.get_server_proxy('restarter').getRestartInfo(target.group, True)
-                phases.update({make_namespec(target.group, slot['name']): slot['phase']
-                               for slot in info['slots']})
+                with contextlib.suppress(xmlrpc.client.Fault):  # it has been removed meanwhile
+                    info = self.ctl.get_server_proxy('restarter').getRestartInfo(target.group, True)
+                    phases.update({make_namespec(target.group, slot['name']): slot['phase']
+                                   for slot in info['slots']})
         return phases
 
     @contextlib.contextmanager
