@@ -1,5 +1,6 @@
 """supervisorctl's restart and update through the plugin, beside Supervisor's own."""
 
+import concurrent.futures
 import subprocess
 
 import pytest
@@ -37,6 +38,11 @@ def both():
         yield own, ours
 
 
+def side_by_side(told, given):
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        return list(threads.map(told, given))
+
+
 def settled(daemon):
     """Put a supervisord into the state in which each call finds it."""
     with daemon.connection() as rpc:
@@ -58,15 +64,15 @@ def lines_of(done):
 
 @pytest.mark.parametrize('names', RESTARTS)
 def test_restart_prints_and_exits_as_supervisors_own(both, names):
-    told = []
-    for daemon in both:
+    def told(daemon):
         settled(daemon)
         before = {name: daemon.pids(name) for name in ('solo', 'web')}
         done = daemon.supervisorctl('restart', *names.split())
         new = {name: sum(pid not in before[name].values() for pid in daemon.pids(name).values())
                for name in before}
-        told.append((done.returncode, lines_of(done), new))
-    assert told[1] == told[0]
+        return done.returncode, lines_of(done), new
+    own, ours = side_by_side(told, both)
+    assert ours == own
 
 
 def test_it_is_the_plugin_that_restarts(both):
@@ -138,19 +144,17 @@ UPDATES = [
 
 @pytest.mark.parametrize('programs, names, only_own', UPDATES)
 def test_update_prints_and_exits_as_supervisors_own(programs, names, only_own):
-    told = []
-    for extra in ('', TAKEN_OVER):
+    def told(extra):
         with Daemon('\n'.join(PROGRAMS[:2]), extra=extra) as daemon:
             daemon.wait_running('web')
             daemon.wait_running('solo')
             daemon.write_configuration('\n'.join(programs))
             done = daemon.supervisorctl('update', *names.split())
-            told.append((done.returncode, [
-                line.replace(str(daemon.folder), '') for line in done.stdout.splitlines()]))
             if not names and done.returncode == 0:
                 assert daemon.supervisorctl('update').stdout == ''
-    assert (told[1][0], told[1][1] + only_own) == (
-        told[0][0], [line for line in told[0][1] if line not in only_own] + only_own)
+            return done.returncode, done.stdout.replace(str(daemon.folder), '').splitlines()
+    (status, lines), ours = side_by_side(told, ['', TAKEN_OVER])
+    assert ours == (status, [line for line in lines if line not in only_own])
 
 
 def test_update_keeps_what_has_not_changed():
