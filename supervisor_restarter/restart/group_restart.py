@@ -73,7 +73,7 @@ class GroupRestart:
         self._kept = {planned.name for planned in self.plan.having(Action.KEEP) if planned.runs}
         self._deadlines: Dict[str, float] = {}  # of those that hold a place, when rolling
         self._moved = self._times.began
-        what = ('restarting %d processes' % len(slots) if plan is None
+        what = ('restarting %d processes' % len(slots) if self.plan.config is None
                 else 'updating: %s' % str(plan))
         self._processes.log('info', '%s, %s' % (what, self._pacing))
 
