@@ -231,4 +231,6 @@ class Errand:
                 return older(api, ', '.join(unknown))
             if fault.faultCode == Faults.UNKNOWN_METHOD:
                 return older(api, 'this call')
-        return as_typed(fault.faultString, options)
+        if fault.faultCode == Faults.INCORRECT_PARAMETERS:
+            return as_typed(fault.faultString, options)
+        return fault.faultString

@@ -256,6 +256,86 @@ def test_a_restart_can_be_followed_by_others():
             assert follower.returncode == 0
 
 
+def test_a_canary_comes_first_and_then_the_rest_and_nothing_is_restarted_twice():
+    program = group('web', 8, '/bin/sh %(here)s/release', startsecs=1, startretries=0)
+    with Daemon(program, extra=COMMANDS) as daemon:
+        release = daemon.folder / 'release'
+        release.write_text('exec sleep 100000\n')
+        daemon.supervisorctl('start', 'web:*')
+        before = daemon.wait_running('web')
+
+        def new(since):
+            return sorted(name for name, pid in daemon.wait_running('web').items()
+                          if pid != since[name])
+        done = daemon.restart_group('web:web_003')
+        assert (done.returncode, done.stdout) == (0, 'web: restarted\n')
+        assert new(before) == ['web_003']
+        canary = daemon.pids('web')
+        release.write_text('exit 1\n')
+        done = daemon.supervisorctl('restartgroup', '--resume', '--max-surge', '1', 'web')
+        assert done.returncode == 1 and 'STOPPED_EARLY' in done.stdout
+        assert new(canary) == []
+        release.write_text('exec sleep 100000\n')
+        done = daemon.supervisorctl('restartgroup', '--resume', 'web')
+        assert (done.returncode, done.stdout) == (0, 'web: restarted\n')
+        assert new(canary) == sorted(set(before) - {'web_003'})
+        done = daemon.restart_group('--resume', 'web')
+        assert (done.returncode, done.stderr) == (
+            2, 'web: ERROR (NO_RESTART: web: its last restart has left nothing to resume)\n')
+
+
+def test_after_a_cancel_the_rest_can_be_resumed():
+    with Daemon(group('web', 10, startsecs=1), extra=COMMANDS) as daemon:
+        before = daemon.wait_running('web')
+        daemon.restart_group('--no-wait', '--max-unavailable', '1', 'web')
+        wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['restarted'] == 3, 'three')
+        daemon.rpc.restarter.cancelRestart('web')
+        assert daemon.restart_group('--follow', 'web').stderr.startswith('web: ERROR (CANCELLED: ')
+        cancelled = daemon.wait_running('web')
+        kept = [name for name in before if cancelled[name] != before[name]]
+        assert daemon.restart_group('--resume', '--max-unavailable', '50%', 'web').stdout == (
+            'web: restarted\n')
+        after = daemon.wait_running('web')
+        assert [name for name in before if after[name] == cancelled[name]] == kept
+        assert 3 <= len(kept) < 10
+        assert not set(before.values()) & set(after.values())
+
+
+def test_what_was_stopped_on_purpose_stays_stopped():
+    programs = '\n'.join([group('web', 3), group('api', 1)])
+    with Daemon(programs, extra=COMMANDS) as daemon:
+        before = {name: daemon.wait_running(name) for name in ('web', 'api')}
+        daemon.supervisorctl('stop', 'web:web_001', 'api:*')
+        done = daemon.supervisorctl('restartgroup', '--only-running', 'all')
+        assert (done.returncode, done.stdout) == (0, 'api: restarted\nweb: restarted\n')
+        assert daemon.states('web') == {'web_000': 'RUNNING', 'web_001': 'STOPPED',
+                                        'web_002': 'RUNNING'}
+        assert daemon.states('api') == {'api_000': 'STOPPED'}
+        assert not set(before['web'].values()) & set(daemon.pids('web').values())
+
+
+@pytest.mark.parametrize('words, sentence', [
+    ('--min-ready-seconds -1 web', '--min-ready-seconds -1.0: must be a number of seconds'),
+    ('--min-ready-seconds nan web', '--min-ready-seconds nan: must be a number of seconds'),
+    ('--max-unavailable 0% web', "--max-unavailable '0%': must be a whole number"),
+    ('--stagger-factor 2 --max-surge 1 web', '--stagger-factor and --max-surge exclude each'),
+    ('--resume web:web_000', '--resume and processes exclude each other'),
+    ('--resume web', 'NO_RESTART: web: '),
+    ('web:nope', 'web: has no process nope'),
+    ('web::', 'web: has no process :'),
+    ('web:nope --queue', 'web: has no process nope'),
+    ('nope --supersede', 'BAD_GROUP: nope: no such group'),
+])
+def test_what_supervisord_refuses_is_one_sentence_of_both_commands(words, sentence):
+    with Daemon(group('web', 2), extra=COMMANDS) as daemon:
+        before = daemon.wait_running('web')
+        for done in (daemon.supervisorctl('restartgroup', *words.split()),
+                     daemon.restart_group(*words.split())):
+            assert len((done.stdout + done.stderr).splitlines()) == 1
+            assert done.returncode and sentence in done.stdout + done.stderr
+            assert daemon.pids('web') == before
+
+
 def test_the_version_is_that_of_the_script_and_of_supervisords_plugin(daemon):
     done = daemon.restart_group('--version')
     assert (done.returncode, done.stdout) == (
