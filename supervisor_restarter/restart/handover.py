@@ -5,13 +5,13 @@ supervisord handles what it finds in `group.processes`, so each of the two has a
 
 import copy
 import functools
-from typing import Any
+from typing import Any, Iterable
 
 from supervisor import events
 from supervisor.options import make_namespec
 from supervisor.states import ProcessStates
 
-from supervisor_restarter.daemon.logs import SharedLogs, name_in_logs
+from supervisor_restarter.daemon.logs import SharedLogs
 from supervisor_restarter.restart.configs import same_logs
 from supervisor_restarter.restart.faults import CannotRestart, Failed, Faults
 from supervisor_restarter.restart.plan import Action, Plan
@@ -20,6 +20,9 @@ from supervisor_restarter.restart.slot import UP_STATES, Slot
 
 # What is added to the name of a slot for the second process that it has for a while.
 SUCCESSOR, PREDECESSOR = '.new', '.old'
+
+# How long a call may take to look at processes before it begins, in seconds.
+AT_CALL = 0.02
 
 
 def name_of_slot(second: str) -> str:
@@ -40,11 +43,28 @@ def check_names(group: Any, plan: Plan) -> None:
                                     % (make_namespec(group.config.name, taken), planned.name))
 
 
+def check_surge(slots: Iterable[Slot], processes: Processes, clock: Any) -> None:
+    """Raise CannotRestart where a process cannot have a second one beside it.
+
+    Of many processes only the first ones are looked at; the others when it is their turn.
+    """
+    until = clock.monotonic() + AT_CALL
+    for slot in slots:
+        if slot.planned.action == Action.REPLACE and clock.monotonic() < until:
+            try:
+                processes.note(slot, surge=True)
+            except Failed as why:
+                raise CannotRestart('%s: %s' % (make_namespec(
+                    processes.group.config.name, slot.name), why.explanation)) from None
+            slot.noted = None
+
+
 class HandOver:
     """Gives a slot of one group from one process to another."""
 
-    def __init__(self, processes: Processes):
+    def __init__(self, processes: Processes, clock: Any):
         self.processes = processes
+        self.clock = clock
         self.group = processes.group
 
     def start_successor(self, slot: Slot) -> None:
@@ -57,7 +77,8 @@ class HandOver:
         config.environment = dict({'SUPERVISOR_PROCESS_NAME': slot.name},
                                   **(config.environment or {}))
         slot.successor = config.make_process(self.group)
-        slot.logs = SharedLogs(same_logs(slot.process.config, config))
+        slot.logs = SharedLogs(slot.name, same_logs(slot.process.config, config),
+                               functools.partial(self.processes.changed, slot.name), self.clock)
         try:
             self.processes.spawn(slot, slot.successor)
         finally:
@@ -65,19 +86,20 @@ class HandOver:
             # (supervisor/process.py: transition, autostart).
             if slot.successor.laststart:
                 self.group.processes[config.name] = slot.successor
-                name_in_logs(slot.successor, slot.name)
+                slot.logs.join(slot.process, slot.successor)
 
     def hand_over(self, slot: Slot) -> None:
         """Give the slot to its successor; the old process is its predecessor then. Raises Failed.
         """
         old, new = slot.process, slot.successor
         self._check_free(slot, new)
-        self._keep_names_in_events(old, new)
         processes = self.group.processes
         del processes[new.config.name]
         new.config, old.config = slot.config, _named(slot, old.config, PREDECESSOR)
         processes[slot.name], processes[old.config.name] = new, old
         slot.process, slot.predecessor, slot.successor = new, old, None
+        if slot.noted is not None:
+            slot.noted = slot.noted._replace(surge=False)
         self.processes.configs.note()
         self.processes.log('info', '%s: %s takes over from %s' % (
             slot.name, _pid_of(new), _pid_of(old)))
@@ -96,9 +118,11 @@ class HandOver:
         # UNKNOWN: it cannot be stopped, and stays where everybody can see it; in Supervisor 4.1
         # without its process id (supervisor/process.py: kill).
         if leaving.get_state() == ProcessStates.UNKNOWN or not leaving.pid:
-            if (leaving.get_state() != ProcessStates.UNKNOWN
-                    and self.group.processes.get(leaving.config.name) is leaving):
-                del self.group.processes[leaving.config.name]
+            if leaving.get_state() != ProcessStates.UNKNOWN:
+                if self.group.processes.get(leaving.config.name) is leaving:
+                    del self.group.processes[leaving.config.name]
+                self.processes.note_orphans(
+                    slot, slot.watched if slot.predecessor is None else slot.pid_at_call)
             slot.successor = slot.predecessor = None
             slot.part_logs()
         if trouble is not None:
@@ -110,18 +134,6 @@ class HandOver:
             if self.group.processes.get(name, successor) is not successor:
                 raise Failed(Faults.START_FAILED, 'somebody else has added a process %s: a second '
                              'process of %s would have this name' % (name, slot.name))
-
-    def _keep_names_in_events(self, *processes: Any) -> None:
-        # A listener that is busy gets an event later, with the name that the process has by then
-        # (supervisor/events.py: ProcessStateEvent.payload).
-        for pool in self.processes.supervisord.process_groups.values():
-            if not hasattr(pool, 'event_buffer'):
-                continue
-            handled = [listener.event for listener in pool.processes.values()]
-            for event in pool.event_buffer + handled:
-                about = getattr(event, 'process', None)
-                if any(about is process for process in processes):
-                    event.payload = functools.partial(str, event.payload())
 
 
 def _pid_of(process: Any) -> str:

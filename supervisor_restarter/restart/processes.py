@@ -1,12 +1,13 @@
 """What a restart does to the processes of its group."""
 
-import traceback
 from typing import Any, Callable
 
 from supervisor.datatypes import RestartUnconditionally
 from supervisor.states import ProcessStates
 
+from supervisor_restarter.daemon.children import reap
 from supervisor_restarter.daemon.spawn import spawn
+from supervisor_restarter.daemon.words import listen_to
 from supervisor_restarter.restart.configs import Configs
 from supervisor_restarter.restart.faults import Failed, Faults
 from supervisor_restarter.restart.slot import Slot
@@ -42,17 +43,26 @@ class Processes:
 
     def reap(self, until: float, clock: Any) -> None:
         """Let supervisord collect what has ended, until a monotonic time."""
-        # reap() stops after 100 (supervisor/supervisord.py: reap, recursionguard), and at one that
-        # ends in UNKNOWN (supervisor/process.py: finish, _assertInState).
-        children = self.supervisord.options.pidhistory
-        before = None
-        while before != len(children) and clock.monotonic() < until:
-            before = len(children)
-            try:
-                self.supervisord.reap()
-            except Exception:  # whatever it is, it must not keep the others down
-                before = None
-                self.log('critical', traceback.format_exc())
+        reap(self.supervisord, until, clock)
+
+    def note(self, slot: Slot, surge: bool) -> None:
+        """Note where the old process of a slot listens, before anything is done to it.
+
+        `surge`: its successor is started beside it. Raises Failed where that cannot be.
+        """
+        if self.readiness is not None:
+            slot.noted = self.readiness.note(slot.process, slot.declaration, surge)
+            if slot.noted is not None and slot.noted.refusal:
+                raise Failed(Faults.NOT_READY, slot.noted.refusal)
+
+    def note_orphans(self, slot: Slot, pid: int) -> None:
+        """Note that a process of a slot has ended; others of its process group may have stayed."""
+        if pid and self.group_lives(pid):
+            slot.orphaned.append(pid)
+
+    def group_lives(self, pid: int) -> bool:
+        """Whether there are processes of the group that a process has led."""
+        return self.readiness is not None and self.readiness.group_lives(pid)
 
     def stop(self, process: Any) -> None:
         """Tell a process to stop. Raises Failed."""
@@ -72,6 +82,8 @@ class Processes:
         """Spawn a new process of a slot, and watch whether it becomes ready. Raises Failed."""
         if process.get_state() == ProcessStates.BACKOFF:
             process.stop()
+        slot.close_words()
+        slot.words = listen_to(process)
         trouble = None
         try:
             self._watch(slot, process)
@@ -90,24 +102,25 @@ class Processes:
     def look_for_readiness(self, slot: Slot) -> None:
         """Look whether the new process of a slot is ready, whoever spawned it. Raises Failed."""
         process = slot.newest
-        if slot.declaration is not None and process.pid and process.pid != slot.watched:
+        if process.pid and process.pid != slot.watched:
             # Somebody else, or Supervisor's autorestart, has spawned it. A process that was to
             # notify has no socket for that: Supervisor's state is all that can be known of it.
-            slot.close_watch()
             slot.watched = process.pid
-            if slot.declaration.can_be_asked:
-                try:
-                    self._watch(slot, process)
-                except OSError as why:
-                    raise Failed(Faults.NOT_READY, 'cannot be seen: %s' % why) from None
+            try:
+                self._watch(slot, process, spawned=True)
+            except OSError as why:
+                raise Failed(Faults.NOT_READY, 'cannot be seen: %s' % why) from None
         if slot.watch is not None:
             slot.watch.look()
 
-    def _watch(self, slot: Slot, process: Any) -> None:
+    def _watch(self, slot: Slot, process: Any, spawned: bool = False) -> None:
         slot.close_watch()
-        if slot.declaration is not None:
-            slot.watch = self.readiness.watch(process, slot.declaration, self.delay,
-                                              lambda: self._seen(slot))
+        declared = slot.declaration
+        if spawned and declared is not None and not declared.can_be_asked:
+            declared = None
+        if declared is not None or slot.noted is not None:
+            slot.watch = self.readiness.watch(process, declared, self.delay,
+                                              lambda: self._seen(slot), slot.noted)
 
     def _seen(self, slot: Slot) -> None:
         if slot.watch is not None and slot.watch.ready:

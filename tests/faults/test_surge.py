@@ -207,9 +207,9 @@ def test_a_program_of_which_two_cannot_run_serves_on_and_the_fault_says_why():
         before = daemon.wait_running('web')
         wait_until(lambda: serves(port), 'it serves')
         answer = Call(daemon, 'web', SURGE).result()
-        assert answer[0]['text'] == (
-            'START_FAILED: Exited too quickly (process log may have details); it said last: '
-            'OSError: [Errno 98] Address already in use')
+        assert answer[0]['text'].startswith(
+            'START_FAILED: Exited too quickly (process log may have details); it said last: ')
+        assert answer[0]['text'].endswith(' | OSError: [Errno 98] Address already in use')
         assert daemon.pids('web') == before
         assert serves(port)
 

@@ -161,7 +161,7 @@ def test_info_of_a_group_that_was_never_restarted_is_idle(interface):
     assert interface.getRestartInfo('web') == {
         'group': 'web', 'state': 'IDLE', 'total': 0, 'waiting': 0, 'stopping': 0, 'starting': 0,
         'restarted': 0, 'failed': 0, 'removed': 0, 'elapsed': 0.0, 'surging': 0,
-        'awaiting': [], 'faults': []}
+        'awaiting': [], 'faults': [], 'warnings': []}
 
 
 def test_the_last_restart_is_remembered_and_there_is_nothing_to_cancel(interface):
@@ -204,3 +204,16 @@ def test_a_configuration_that_cannot_be_is_in_the_log_and_supervisord_does_not_s
         supervisor_restarter.make_rpcinterface(supervisord, timeout='soon')
     assert supervisord.options.logger.data == [
         "restarter: timeout = 'soon': must be a number of seconds greater than 0"]
+
+
+@pytest.mark.parametrize('bug', [ValueError('oops'), TypeError('oops')])
+def test_a_bug_at_the_begin_is_a_fault_and_leaves_nothing(supervisord, interface, monkeypatch, bug):
+    def begin(*arguments):
+        raise bug
+    monkeypatch.setattr(interface._restarts, 'begin', begin)
+    with pytest.raises(xmlrpc.RPCError) as refused:
+        interface.restartProcessGroup('web')
+    assert (refused.value.code, refused.value.text) == (
+        Faults.FAILED, 'FAILED: web: not begun: %s: oops' % type(bug).__name__)
+    assert supervisord.options.get_socket_map() == {}
+    assert 'Traceback' in supervisord.options.logger.data[-1]

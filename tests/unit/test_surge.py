@@ -104,21 +104,6 @@ def test_a_listener_sees_one_running_event_of_the_slot_with_its_new_pid_and_no_s
     assert ('ProcessStateStoppedEvent', 'a.old', 0) in seen
 
 
-def test_a_busy_listener_gets_each_event_with_the_name_of_its_time():
-    world = World('a')
-    listener = FakeProcess(world, 'ears')
-    pool = world.add_group('ears')
-    pool.event_buffer, pool.processes['ears'] = [], listener
-    events.subscribe(events.ProcessStateEvent, pool.event_buffer.append)
-    restart = begin(world)
-    passes(world, restart, 0.5)
-    listener.event = pool.event_buffer.pop(0)  # STARTING, which is rejected later
-    passes(world, restart, 0.6)
-    ends(world, restart, 'a.old')
-    assert [event.payload().split()[0] for event in [listener.event, *pool.event_buffer]] == [
-        'processname:' + name for name in ('a.new', 'a.new', 'a', 'a.old', 'a.old')]
-
-
 def test_one_that_is_ready_takes_over_before_it_is_running_and_the_restart_waits_for_that():
     world, readiness = World('a', startsecs=5), FakeReadiness(**{'a': URL})
     seen = []
@@ -279,7 +264,7 @@ class FakeHandler:
         self.fmt = fmt
 
     def emit(self, record):
-        """Nothing; see test_logs.py."""
+        self.seen = getattr(self, 'seen', b'') + record.msg
 
     def close(self):
         self.name += ', closed'
@@ -305,25 +290,29 @@ def test_while_a_slot_has_two_processes_they_share_its_log_which_is_the_new_ones
     passes(world, restart, 1.1)
     assert log('a') == log('a.old') == ['shared']
     ends(world, restart, 'a.old')
-    assert log('a') == ['a']
+    assert log('a') == ['new']
 
 
-def test_the_log_of_a_slot_whose_successor_fails_is_as_it_was():
+def test_a_line_that_does_not_end_is_written_after_a_second():
+    world = World('a', startsecs=10)
+    with_logs(world)
+    theirs = world['a'].dispatchers[5].normallog
+    restart = begin(world)
+    passes(world, restart, 0.5)
+    theirs.handlers[0].emit(SimpleNamespace(msg=b'Loading ...'))
+    handler, = theirs.handlers[0].shared.handlers
+    passes(world, restart, 0.9)
+    assert not hasattr(handler, 'seen')
+    passes(world, restart, 0.2)
+    assert handler.seen == b'Loading ...'
+
+
+def test_one_whose_successor_fails_has_the_log_for_itself_again():
     world = World('a')
     log = with_logs(world)
     restart = begin(world)
     ends(world, restart, 'a.new')
-    assert (restart.finished, log('a')) == (True, ['a'])
-
-
-def test_the_fault_of_a_successor_says_what_it_said_last():
-    world = World('a')
-    with_logs(world)
-    restart = begin(world)
-    handler, = world['a.new'].dispatchers[5].normallog.handlers
-    handler.emit(SimpleNamespace(msg=b'Address in use\n'))
-    ends(world, restart, 'a.new')
-    assert restart.outcome[0] == fault('a', QUICK + '; it said last: Address in use')
+    assert (restart.finished, log('a')) == (True, ['new'])
 
 
 def test_a_successor_that_is_to_have_another_log_has_its_own_with_the_name_of_the_slot():
@@ -343,7 +332,7 @@ def test_when_supervisord_stops_each_of_two_processes_has_the_log():
     restart = begin(world)
     world.supervisord.options.mood = SupervisorStates.SHUTDOWN
     restart.advance()
-    assert log('a') == log('a.new') == ['a']
+    assert log('a') == log('a.new') == ['new']
 
 
 # Others
@@ -503,3 +492,102 @@ def test_the_events_of_both_processes_turn_to_their_slot():
     assert restart.due() == 0
     restarts.advance(everything=False)
     assert restart.finished and restarts.finished
+
+
+# Somebody else, in mid-surge
+
+@pytest.mark.parametrize('suffix, when', [
+    ('.new', 'before'), ('.old', 'before'), ('.old', 'after')])
+def test_a_process_that_somebody_adds_with_a_name_of_the_surge_is_left_alone(suffix, when):
+    world = World(*'ab')
+    restart = begin(world, ONE._replace(max_surge=Limit(2)) if when == 'after' else ONE)
+    theirs = world.add('a' + suffix)
+    passes(world, restart, 1.1)
+    if 'b.old' in names(world):
+        ends(world, restart, 'b.old')
+    if world['a' + ('.new' if when == 'after' else suffix)] is not theirs:
+        ends(world, restart, 'a.new')
+    assert world['a' + suffix] is theirs and ('stop', 'a' + suffix) not in world.history
+    assert restart.outcome[0] == fault(
+        'a', 'START_FAILED: somebody else has added a process a%s: a second process of a would '
+        'have this name' % suffix)
+    assert names(world) == ['a', 'a' + suffix, 'b'] and world['a'].state == ProcessStates.RUNNING
+
+
+def test_when_it_settles_the_successor_goes_also_while_somebody_stops_the_old_one():
+    world = World('a')
+    restart = begin(world)
+    world['a'].stop()
+    restart.cancel()
+    passes(world, restart, 0.1)
+    assert world.history == [('spawn', 'a.new'), ('stop', 'a'), ('stop', 'a.new')]
+    ends(world, restart, 'a.new')
+    ends(world, restart, 'a')
+    passes(world, restart, 1.2)
+    assert restart.finished and names(world) == ['a']
+
+
+def test_the_old_one_has_a_second_after_somebody_stopped_it_and_may_be_back_then():
+    world = World('a')
+    restart = begin(world)
+    world['a'].stop()
+    ends(world, restart, 'a')
+    passes(world, restart, 0.9)
+    world['a'].spawn()
+    passes(world, restart, 1.2)
+    ends(world, restart, 'a.old')
+    assert restart.outcome is True
+
+
+def test_an_old_one_that_becomes_unknown_before_the_hand_over_is_a_fault():
+    world = World('a')
+    restart = begin(world)
+    world['a'].change_state(ProcessStates.UNKNOWN)
+    restart.changed('a', running=False)
+    restart.advance(everything=False)
+    ends(world, restart, 'a.new')
+    assert restart.outcome == [fault('a', 'BAD_STATE: its state became UNKNOWN', 0x410)]
+
+
+def test_a_leaving_process_that_is_not_in_the_group_any_more_takes_nobody_along():
+    world = World('a')
+    restart = begin(world)
+    passes(world, restart, 1.1)
+    leaving = world['a.old']
+    world.group.processes['a.old'] = theirs = FakeProcess(world, 'a.old')
+    leaving.die()
+    passes(world, restart, 60.0)
+    assert world['a.old'] is theirs and restart.outcome is True
+
+
+def test_a_successor_in_backoff_goes_without_a_signal():
+    world = World('a')
+    restart = begin(world)
+    world['a.new'].die()  # BACKOFF: it has not been up for startsecs
+    restart.changed('a.new', running=False)
+    restart.advance(everything=False)
+    assert names(world) == ['a'] and world.history == [('spawn', 'a.new')]
+
+
+def test_the_name_of_a_program_in_its_own_environment_counts():
+    world = World('a')
+    world['a'].config.environment = {'SUPERVISOR_PROCESS_NAME': 'mine'}
+    begin(world)
+    assert world['a.new'].config.environment == {'SUPERVISOR_PROCESS_NAME': 'mine'}
+
+
+def test_the_predecessor_keeps_the_configuration_with_which_it_was_started():
+    world = World('a')
+    world['a'].config.stopwaitsecs = 77
+    restart = begin(world)
+    passes(world, restart, 1.1)
+    assert (world['a.old'].config.stopwaitsecs, world['a.old'].config.name) == (77, 'a.old')
+
+
+def test_a_second_process_that_cannot_be_stopped_is_no_second_fault():
+    world = World('a')
+    restart = begin(world)
+    world['a.new'].stop_error = 'Traceback\nPermissionError: no'
+    restart.cancel()
+    passes(world, restart, 0.1)
+    assert restart.finished and restart.info()['faults'][0]['code'] == 0x451
