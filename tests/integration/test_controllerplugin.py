@@ -336,6 +336,19 @@ def test_what_supervisord_refuses_is_one_sentence_of_both_commands(words, senten
             assert daemon.pids('web') == before
 
 
+def test_a_warning_is_on_standard_error_and_the_restart_has_succeeded():
+    # The shell ends and leaves its child behind.
+    with Daemon(group('web', 1, "/bin/sh -c 'sleep 20 & wait'"), extra=COMMANDS) as daemon:
+        for command in (['supervisorctl', 'restartgroup'], ['supervisorctl_restart_group']):
+            daemon.wait_running('web')
+            done = daemon.command(*command, 'web')
+            assert (done.returncode, done.stdout) == (0, 'web: restarted\n')
+            assert done.stderr.startswith('web:web_000: warning: LEFT_BEHIND: ')
+            assert len(done.stderr.splitlines()) == 1
+        entry = json.loads(daemon.restart_group('--json', 'web').stdout)['groups'][0]
+        assert [warning['name'] for warning in entry['warnings']] == ['web_000']
+
+
 def test_the_version_is_that_of_the_script_and_of_supervisords_plugin(daemon):
     done = daemon.restart_group('--version')
     assert (done.returncode, done.stdout) == (
