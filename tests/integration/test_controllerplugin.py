@@ -161,8 +161,10 @@ def test_updategroup_tells_what_it_would_do_and_does_it():
 
 @pytest.mark.parametrize('command', [['supervisorctl', 'updategroup'],
                                      ['supervisorctl_restart_group', '--update']])
-def test_updategroup_all_covers_the_whole_file(command):
-    with Daemon('\n'.join([group('web', 2), group('old', 1)]), extra=COMMANDS) as daemon:
+def test_updategroup_all_covers_the_whole_file(command, tmp_path):
+    (tmp_path / 'odd.py').write_text('raise RuntimeError("odd")\n')
+    with Daemon('\n'.join([group('web', 2), group('old', 1)]), extra=COMMANDS,
+                env=dict(os.environ, PYTHONPATH=str(tmp_path))) as daemon:
         before = {name: daemon.wait_running(name) for name in ('web', 'old')}
 
         def said(*arguments):
@@ -195,6 +197,11 @@ def test_updategroup_all_covers_the_whole_file(command):
             done = daemon.command(*command, *names)
             lines = (done.stdout + done.stderr).splitlines()
             assert done.returncode and len(lines) == 1 and lines[0].startswith(broken)
+        # What Supervisor's own reread answers with HTTP 500.
+        daemon.write_configuration(
+            '[rpcinterface:odd]\nsupervisor.rpcinterface_factory = odd:make\n' + group('web', 3))
+        done = daemon.command(*command, 'all')
+        assert done.stdout + done.stderr == 'ERROR (CANT_REREAD: RuntimeError: odd)\n'
         assert daemon.pids('web') == before
 
 
