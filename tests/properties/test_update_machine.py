@@ -13,7 +13,6 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from supervisor.datatypes import Automatic
-from supervisor.options import ProcessConfig
 from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
 from supervisor.states import RUNNING_STATES, ProcessStates
 from supervisor.xmlrpc import RPCError as SupervisorsError
@@ -96,16 +95,6 @@ class FileConfig(Config):
     def get_path(self):
         return []
 
-    def make_process(self, group):
-        process = Remembering(self)
-        process.group = group
-        return process
-
-
-for missing in ProcessConfig.req_param_names + ProcessConfig.optional_param_names:
-    if not hasattr(FileConfig, missing):
-        setattr(FileConfig, missing, None)
-
 
 class Remembering(Recorded):
     """It knows with which command it was spawned."""
@@ -116,6 +105,9 @@ class Remembering(Recorded):
         if not self.pid:
             self.command = self.config.command
         return super().spawn()
+
+
+FileConfig.makes = Remembering
 
 
 class Witness:

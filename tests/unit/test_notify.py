@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from supervisor_restarter.daemon.notify import Notification, Sockets
-from tests.unit.fakes import FakeClock
+from tests.support.world import Clock
 from tests.unit.loop import POLLERS, assert_nothing_is_left, fake_options, turn_the_loop
 
 
@@ -42,7 +42,7 @@ class Heard(Notification):
 
     def __init__(self, options, sockets, user=None):
         self.changes = []
-        Notification.__init__(self, options, sockets, user, self.note, FakeClock())
+        Notification.__init__(self, options, sockets, user, self.note, Clock())
 
     def note(self):
         self.changes.append((self.ready, self.extended_until - self.clock.now))

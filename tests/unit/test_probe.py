@@ -10,7 +10,7 @@ import pytest
 
 from supervisor_restarter.daemon.declaration import declared
 from supervisor_restarter.daemon.probe import HEAD, Attempt, Probe
-from tests.unit.fakes import FakeClock
+from tests.support.world import Clock
 from tests.unit.loop import POLLERS, assert_nothing_is_left, fake_options, turn_until
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
@@ -53,7 +53,7 @@ def answers(data):
 
 def probe(options, value, changed=lambda: None, clock=None, delay=0.2, asked=None):
     return Probe(options, declared({'RESTARTER_READY': value}), delay, changed,
-                 set() if asked is None else asked, clock or FakeClock())
+                 set() if asked is None else asked, clock or Clock())
 
 
 def seen_of(options, watch):
@@ -189,7 +189,7 @@ def test_a_trouble_of_ours_is_logged_and_ends_the_attempt(options, server, monke
 
 def attempts(options, monkeypatch, seconds, others=0):
     """When a probe of an address that refuses makes its attempts, in seconds."""
-    clock, times, begin = FakeClock(), [], Attempt.begin
+    clock, times, begin = Clock(), [], Attempt.begin
 
     def noted(attempt):
         times.append(clock.now - 1000.0)
@@ -234,7 +234,7 @@ def test_one_that_is_ready_or_closed_is_not_asked(options, server):
 @pytest.mark.parametrize('delay', [0.2, 50.0])
 def test_an_attempt_ends_after_a_second(options, server, delay):
     silent = threading.Event()
-    clock = FakeClock()
+    clock = Clock()
     watch = probe(options, http(server(lambda connection: silent.wait(10))), clock=clock,
                   delay=delay)
     try:

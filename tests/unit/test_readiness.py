@@ -7,7 +7,8 @@ from supervisor_restarter.restart.faults import RPCError
 from supervisor_restarter.restart.group_restart import GroupRestart
 from supervisor_restarter.restart.roster import CannotRestart
 from supervisor_restarter.restart.settings import Limit, Settings
-from tests.unit.fakes import FakeReadiness, World, passes
+from tests.support.world import World
+from tests.unit.fakes import FakeReadiness, passes
 
 URL = 'http://127.0.0.1:8001/health'
 LATE = Settings(timeout=100.0, delay=50.0)

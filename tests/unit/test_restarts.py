@@ -6,7 +6,7 @@ from supervisor import events
 from supervisor_restarter.restart.group_restart import SLICE
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Settings
-from tests.unit.fakes import FakeProcess, World
+from tests.support.world import World
 
 LATE = Settings(timeout=100.0, delay=50.0)
 
@@ -18,9 +18,7 @@ def world():
     for name in ('web', 'db', 'api'):
         group = made.supervisord.process_groups.get(name) or made.add_group(name)
         for number in range(10):
-            process = FakeProcess(made, '%s_%d' % (name, number))
-            process.group = group
-            group.processes[process.config.name] = process
+            made.add('%s_%d' % (name, number), group=group)
     yield made
     events.clear()
 
@@ -57,7 +55,7 @@ def test_one_that_raises_is_given_up_with_a_fault_and_the_others_go_on(world):
     bad.advance = lambda *arguments: 1 / 0
     restarts.advance()
     assert bad.finished and bad.outcome.text == 'FAILED: web: ZeroDivisionError: division by zero'
-    assert 'Traceback' in dict(world.logger.lines)['critical']
+    assert 'Traceback' in dict(world.lines)['critical']
     assert good.info()['stopping'] == 10
     assert restarts.info('web')['state'] == 'FINISHED'
 
