@@ -12,14 +12,13 @@ from typing import Any, Callable, Dict, List
 
 from benchmarks.contenders import cpu_seconds
 from benchmarks.results import RESULTS, write
-from supervisor_restarter.daemon.child import spawning
 from tests.support.daemon import MANNERS, PLUGIN, Daemon, group, wait_until
 
 SIZE = 10
 
 
 def primitives(times: int = 2000) -> List[Dict[str, Any]]:
-    """Return what a set-up of the wake-up, a wake-up, and a guarded spawn cost, in microseconds."""
+    """Return what a set-up of the wake-up and a wake-up cost, in microseconds."""
     pair = socket.socketpair()
     for end in pair:
         end.setblocking(False)
@@ -40,10 +39,6 @@ def primitives(times: int = 2000) -> List[Dict[str, Any]]:
         signal.raise_signal(signal.SIGALRM)
         pair[0].recv(4096)
 
-    def guard() -> None:
-        with spawning(None):
-            pass
-
     rows = [_row('set the pipe and the timer up, and take them away', _each(set_up, times))]
     signal.set_wakeup_fd(pair[1].fileno())
     try:
@@ -53,7 +48,6 @@ def primitives(times: int = 2000) -> List[Dict[str, Any]]:
         signal.signal(signal.SIGALRM, handler)
         for end in pair:
             end.close()
-    rows.append(_row('block and restore the signals around spawns', _each(guard, times)))
     return rows
 
 

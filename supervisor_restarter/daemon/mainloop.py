@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, Tuple
 from supervisor import events
 
 from supervisor_restarter.daemon.socket_map import forget
+from supervisor_restarter.daemon.spawn import keep_from_children
 
 # The timer is set for a shorter time than this, in seconds; it is set anew with each pass.
 LONGEST = 3600.0
@@ -148,6 +149,7 @@ class MainLoop:
             other = signal.set_wakeup_fd(self._pair[1].fileno(), warn_on_full_buffer=False)
             if other == -1:
                 signal.signal(signal.SIGALRM, _only_wake_up)
+                keep_from_children(self._pair[1].fileno())
                 self._signals = True
                 return
             signal.set_wakeup_fd(other)
@@ -164,6 +166,7 @@ class MainLoop:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.set_wakeup_fd(-1)
+            keep_from_children(-1)
             self._signals = False
         forget(self.options, self._pair[0].fileno())
         for end in self._pair:

@@ -23,19 +23,11 @@ class Configs:
         self.group = group
         self.plan = plan
 
-    def note(self) -> None:
-        """Let `group.config` say what the group is now, in the order of the file."""
-        if self.plan.config is not None:
-            processes = self.group.processes
-            self.group.config.priority = self.plan.config.priority
-            # A new list: the old one may be that of what supervisord has read.
-            self.group.config.process_configs = [
-                processes[slot.name].config for slot in self.plan.slots if slot.name in processes]
-
     def prepare(self, slot: Slot) -> None:
         """Make the new configuration of a slot ready for use. Raises OSError.
 
-        Automatic log files get their names; a slot that has such a file goes on with it.
+        Automatic log files get their names; a slot that has such a file goes on with it. To prepare
+        it twice is no harm.
         """
         old, new = slot.process.config, slot.config
         if old is new and slot.name in self.group.processes:
@@ -49,34 +41,45 @@ class Configs:
                 setattr(new, option, log)
         new.create_autochildlogs()
 
-    def install(self, slot: Slot) -> None:
-        """Let the process of a slot, which is down, have the configuration that it is to have."""
-        if slot.process.config is not slot.config:
+    def apply(self, slot: Slot) -> None:
+        """Let the process of a slot, which is down, have its new configuration. Raises OSError."""
+        if not slot.has_new_configuration or slot.name not in self.group.processes:
+            self.prepare(slot)
             slot.process.config = slot.config
             self.note()
 
-    def put_in(self, slot: Slot) -> None:
-        """Let the group have the process of a slot, if it has not."""
+    def apply_without_start(self, slot: Slot) -> None:
+        """Let a slot have a process that was never started, with its new configuration.
+
+        By the exit status of the old one, and a new configuration, supervisord might start it
+        (supervisor/process.py: transition, autorestart). Raises OSError.
+        """
+        self.prepare(slot)
+        slot.process = slot.config.make_process(self.group)
+        self.group.processes[slot.name] = slot.process
+        self.note()
+
+    def add(self, slot: Slot) -> None:
+        """Add the process of a slot, which was spawned, to the group, if it is not there."""
         # supervisord would start one that it never tried to start, but raised
         # (supervisor/process.py: transition, autostart; FastCGISubprocess.before_spawn).
         if slot.name not in self.group.processes and slot.process.laststart:
             self.group.processes[slot.name] = slot.process
             self.note()
 
-    def put_in_anew(self, slot: Slot) -> None:
-        """Let a slot have a process that is not started, as one that supervisord has just made.
-
-        By the exit status of the old one, and a new configuration, supervisord might start it
-        (supervisor/process.py: transition, autorestart).
-        """
-        slot.process = slot.config.make_process(self.group)
-        self.group.processes[slot.name] = slot.process
-        self.note()
-
-    def take_out(self, slot: Slot) -> None:
+    def remove(self, slot: Slot) -> None:
         """Remove the process of a slot, which is down, from the group."""
         del self.group.processes[slot.name]
         self.note()
+
+    def note(self) -> None:
+        """Let `group.config` say what the group is now, in the order of the file."""
+        if self.plan.config is not None:
+            processes = self.group.processes
+            self.group.config.priority = self.plan.config.priority
+            # A new list: the old one may be that of what supervisord has read.
+            self.group.config.process_configs = [
+                processes[slot.name].config for slot in self.plan.slots if slot.name in processes]
 
 
 def same_logs(old: Any, new: Any) -> List[str]:

@@ -66,3 +66,16 @@ class Fault(NamedTuple):
     def error(self) -> RPCError:
         """Return the fault as an exception, its text `NAME: subject: explanation`."""
         return RPCError(self.code, '%s: %s' % (self.subject, self.explanation))
+
+
+class CannotRestart(ValueError):
+    """Why a restart cannot begin, as a sentence that names the process."""
+
+
+class Failed(Exception):
+    """Why a restart gives up on a slot: the code of a fault, and an explanation."""
+
+    def __init__(self, code: int, explanation: str):
+        super().__init__(code, explanation)
+        self.code = code
+        self.explanation = explanation

@@ -1,23 +1,22 @@
-"""One restart of one group, a pass at a time."""
+"""One restart of one group: whose story goes on in a pass, and when the next pass is due."""
 
-import contextlib
+import bisect
+import math
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Set, Tuple
 
-from supervisor.states import SupervisorStates
+from supervisor.states import ProcessStates, SupervisorStates
 
-from supervisor_restarter.restart.agenda import Agenda
+from supervisor_restarter.restart.configs import Configs
 from supervisor_restarter.restart.faults import Faults
-from supervisor_restarter.restart.hands import Hands, name_of_slot
-from supervisor_restarter.restart.outcome import Outcome
-from supervisor_restarter.restart.pacing import Progress, pacing_for
-from supervisor_restarter.restart.plan import Plan, to_restart
-from supervisor_restarter.restart.roster import Roster, slots_of
+from supervisor_restarter.restart.handover import HandOver, check_names, name_of_slot
+from supervisor_restarter.restart.pacing import Progress, Times, pacing_for
+from supervisor_restarter.restart.plan import Action, Plan, to_restart
+from supervisor_restarter.restart.processes import Processes, comes_up
+from supervisor_restarter.restart.report import Report
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.slot import PENDING, Phase, Window
-from supervisor_restarter.restart.steps import Steps
-from supervisor_restarter.restart.times import Times
-from supervisor_restarter.restart.ways import StartFirst, Waiting
+from supervisor_restarter.restart.slot import PENDING, Phase, Slot, Window, slots_of
+from supervisor_restarter.restart.slot_restart import SPAWN, TURN, SlotRestart
 
 # How long the work of one pass may hold supervisord's main loop, in seconds.
 SLICE = 0.04
@@ -31,9 +30,10 @@ class GroupRestart:
             restart.advance()
         assert restart.outcome is True
 
-    `advance` is one pass: it looks at the slots, does what can be done now, and never waits.
-    `outcome` is None until the caller has an answer: True, a list of faults (as structs), or an
-    RPCError to raise. With TIMEOUT the answer comes before the restart has finished.
+    `advance` is one pass: it lets the stories of the slots go on (see `SlotRestart`), and never
+    waits. It goes on with those that have changed, whose time has come, whose turn it is, and which
+    may be spawned; with all only when the option `delay` has passed since it did so last. With
+    TIMEOUT the `outcome` comes before the restart has finished.
 
     `clock` gives `monotonic()` and, for Supervisor's own times, `time()`, as the module time does.
     `readiness` says what a program declares of its readiness, and sees it; without it, RUNNING is
@@ -48,199 +48,320 @@ class GroupRestart:
         self.settings = settings
         self.clock = clock
         self.plan = plan or to_restart(group)
-        self._roster = Roster(slots_of(group, self.plan, readiness, settings))
-        self._verdict = Outcome(self.name)
+        if settings.max_surge:
+            check_names(group, self.plan)
+        slots = {slot.name: slot for slot in slots_of(group, self.plan, readiness)}
+        self._agenda = _Agenda(settings.delay)
+        self._processes = Processes(supervisord, Configs(group, self.plan), readiness,
+                                    settings.delay, self._agenda.changed.add)
         self._pacing = pacing_for(settings, self.plan.size)
-        self._agenda = Agenda(settings.delay)
-        self._hands = Hands(supervisord, group, self.plan, readiness, settings.delay,
-                            self._agenda.changed)
-        self._times = Times(self._roster, self._verdict, self._pacing, settings.timeout, clock)
-        self._steps = Steps(self._roster, self._verdict, self._times, self._agenda, self._hands,
-                            clock)
-        self._ended: Optional[float] = None
-        what = ('restarting %d processes' % len(self._roster) if plan is None
+        self._times = Times(settings, slots.values(), clock)
+        self._report = Report(self.name, slots, self._times.began, self._processes.log)
+        hand_over = HandOver(self._processes)
+        self._stories = {name: SlotRestart(slot, self._processes, hand_over, self._report,
+                                           self._times) for name, slot in slots.items()}
+        self._at_once = [slot for slot in slots.values() if slot.found_down]
+        # The next one to have its turn stands last. What is removed goes after all others: until
+        # then it serves.
+        self._waiting = sorted((slot for slot in slots.values() if not slot.found_down),
+                               key=lambda slot: (not slot.is_removed, slot.rank))
+        self._turns = len(self._waiting)
+        self._down: List[Tuple[int, str]] = []  # the ranks of those that may be spawned
+        self._active: Dict[str, Slot] = {}
+        self._held: Dict[str, Set[str]] = {Window.DOWN: set(), Window.SURGE: set()}
+        self._not_up: Set[str] = set()  # they wait for their turn, or are kept
+        self._kept = {planned.name for planned in self.plan.having(Action.KEEP) if planned.runs}
+        self._deadlines: Dict[str, float] = {}  # of those that hold a place, when rolling
+        self._moved = self._times.began
+        what = ('restarting %d processes' % len(slots) if plan is None
                 else 'updating: %s' % str(plan))
-        self._log('info', '%s, %s' % (what, self._pacing))
+        self._processes.log('info', '%s, %s' % (what, self._pacing))
 
     # what others ask
 
     @property
     def outcome(self) -> Any:
         """What the caller gets; None until that is known."""
-        return self._verdict.answer
+        return self._report.outcome
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to be done."""
-        return self._ended is not None
+        """Whether there is nothing more to do."""
+        return self._report.ended is not None
 
     def due(self) -> float:
         """Return the seconds until the next pass has something to do; 0 for at once.
 
         It is at most the option `delay`.
         """
-        now = self.clock.monotonic()
-        if self._roster.at_once or self._roster.down or self._next_way(now) is not None:
+        if self._at_once or self._down or self._next_turn():
             return 0.0
-        seconds = [self._agenda.due() - now]
+        now = self.clock.monotonic()
+        times = [self._agenda.due()]
         if self.outcome is None:
-            seconds.append(self._times.deadline() - now)
-        if self._roster.waiting and self._verdict.ending is None:
-            batch = self._pacing.next_in(now - self._times.began)
-            seconds += [] if batch is None else [batch]
-        return max(0.0, min(seconds))
+            times.append(self._deadline())
+        seconds = min(times) - now
+        if self._waiting and not self._report.settles:
+            seconds = min(seconds, self._pacing.next_in(now - self._times.began))
+        return max(0.0, seconds)
 
     def info(self) -> Dict[str, Any]:
         """Return the struct of `getRestartInfo`."""
-        until = self.clock.monotonic() if self._ended is None else self._ended
-        state = ('FINISHED' if self.finished else
-                 'SETTLING' if self._verdict.ending else 'RESTARTING')
-        return dict(self._roster.info(), group=self.name, state=state,
-                    elapsed=until - self._times.began, faults=self._verdict.structs())
+        return self._report.info(self._active.values(), self.clock.monotonic())
 
     def slots(self) -> List[Dict[str, Any]]:
         """Return the array `slots` of that struct."""
-        return self._roster.history(self._times.began)
+        return self._report.history()
 
     # what others tell
 
     def changed(self, name: str, running: bool) -> None:
-        """Note that a process has changed its state: the next pass looks at it.
-
-        `running`: it has come up.
-        """
-        if name in self._roster.slots:
-            if running and not self._pacing.one_up_lets_one_down:
-                self._agenda.came_up(name)
+        """Note that a process has changed its state; `running`: it is RUNNING now."""
+        name = name if name in self._stories or name in self._kept else name_of_slot(name)
+        if name in self._stories:
+            if running and self._is_patient(self._report.slots[name]):
+                self._agenda.note_up(name)
             else:
-                self._agenda.changed(name)
-        elif name_of_slot(name) in self._roster.slots:
-            self._agenda.changed(name_of_slot(name))
+                self._agenda.changed.add(name)
+        elif name in self._kept:
+            self._agenda.changed.add(name)
 
     def cancel(self) -> None:
         """Begin nothing more, and only bring up what is down; the caller gets CANCELLED."""
-        if self._verdict.ending is None:
-            self._settle(Faults.CANCELLED, 'cancelled, %s' % self._roster.pending())
+        if not self._report.settles:
+            self._settle(Faults.CANCELLED, 'cancelled, %s' % self._report.pending())
 
     def give_up(self, explanation: str) -> None:
         """End the restart where it stands; the caller gets FAILED."""
         self._break_off(Faults.FAILED, explanation)
 
+    def group_removed(self) -> None:
+        """End the restart, since somebody else has removed its group."""
+        self._break_off(Faults.BAD_GROUP, 'removed during its restart')
+
     def advance(self, everything: bool = True, seconds: float = SLICE) -> None:
         """Make one pass, of about `seconds` at most; `due` tells when the next one is.
 
-        With `everything` false it looks only at what has changed and whose time has come, unless
-        the option `delay` has passed since it looked at all.
+        With `everything` false only those stories go on that have a reason to, unless the option
+        `delay` has passed since all of them did.
         """
         if self.finished:
             return
         if self.supervisord.options.mood < SupervisorStates.RUNNING:
             self._break_off(Faults.SHUTDOWN_STATE, 'supervisord is stopping')
         elif self.supervisord.process_groups.get(self.name) is not self.group:
-            self._break_off(Faults.BAD_GROUP, 'removed during its restart')
+            self.group_removed()
         else:
             until = self.clock.monotonic() + seconds
-            self._hands.reap(until, self.clock)
-            self._steps.begin(until)
+            self._processes.reap(until, self.clock)
             self._look(everything, until)
-            self._steps.spawn(until)
+            self._spawn(until)
             self._check_time()
-            self._take_turns(until)
+            self._give_turns(until)
             self._conclude()
 
-    # the parts of a pass
+    # the steps of a pass
 
     def _look(self, everything: bool, until: float) -> None:
-        names, everything = self._agenda.take(self.clock.monotonic(), everything,
-                                              busy=bool(self._roster.down))
-        if everything:
-            slots = self._roster.unsettled() + [
-                self._roster.slots[name] for name in names
-                if self._roster.slots[name].phase not in PENDING]
-        else:
-            slots = [self._roster.slots[name] for name in sorted(names)]
-        for slot in slots:
-            if self.clock.monotonic() < until:
-                self._steps.look_at(slot)
-            else:  # in the next pass, which is due at once
-                self._agenda.changed(slot.name)
+        while self._at_once and self.clock.monotonic() < until:
+            self._go_on(self._at_once.pop())
+        names, all_of_them = self._agenda.take(
+            self.clock.monotonic(), everything, busy=bool(self._down))
+        if all_of_them:
+            names.update(self._kept)
+            names.update(name for name, slot in self._report.slots.items()
+                         if slot.phase in PENDING or slot.second is not None)
+        for name in sorted(names):
+            if name in self._kept:
+                self._look_at_kept(name)
+            elif self.clock.monotonic() < until:
+                self._go_on(self._report.slots[name])
+            else:
+                self._agenda.changed.add(name)  # in the next pass, which is due at once
 
-    def _take_turns(self, until: float) -> None:
-        self._roster.drop_settled()
-        way = self._next_way(self.clock.monotonic())
-        if way is None:
-            return
-        with self._hands.spawning() if way is StartFirst else contextlib.nullcontext():
-            while way is not None:
-                self._steps.take_turn(self._roster.waiting.pop(), way)
-                self._roster.drop_settled()
-                now, last = self.clock.monotonic(), way
-                way = self._next_way(now) if now < until else None
-                if way is not last:  # the next pass is due at once
-                    break
+    def _spawn(self, until: float) -> None:
+        now = began = self.clock.monotonic()
+        while self._down and now + (now - began) <= until:
+            began = now
+            slot = self._report.slots[self._down.pop(0)[1]]
+            if self._stories[slot.name].waits_for == SPAWN:
+                self._go_on(slot, SPAWN)
+            now = self.clock.monotonic()
 
     def _check_time(self) -> None:
-        if self.outcome is not None or self.clock.monotonic() < self._times.deadline():
+        if self.outcome is not None or self.clock.monotonic() < self._deadline():
             return
-        for slot in [slot for slot in self._roster.turns.active.values() if slot.is_awaited]:
-            self._steps.look_at(slot)  # for these there is a fault of their own
-        if self.clock.monotonic() < self._times.deadline():
+        for slot in [slot for slot in self._active.values() if slot.is_awaited]:
+            self._go_on(slot)  # for these there is a fault of their own
+        deadline = self._deadline()
+        if self.clock.monotonic() < deadline:
             return
-        if self._verdict.ending is None:
-            self._settle(Faults.TIMEOUT, 'after %g seconds %s'
-                         % (self.settings.timeout, self._roster.pending()))
-        self._verdict.give_answer()
+        if not self._report.settles:
+            late = [name for name, when in self._deadlines.items() if when == deadline]
+            seconds = deadline - (self._times.began_for(self._report.slots[late[0]]) if late
+                                  else deadline - self._times.longest)
+            self._settle(Faults.TIMEOUT, 'after %.6g seconds %s' % (
+                seconds, self._report.pending()))
+        self._report.give_answer()
+
+    def _give_turns(self, until: float) -> None:
+        turn = self._next_turn()
+        while turn:
+            slot = self._waiting.pop()
+            if self._stories[slot.name].waits_for != TURN:
+                self._go_on(slot)
+            self._go_on(slot, turn)
+            turn = self._next_turn() if self.clock.monotonic() < until else ''
 
     def _conclude(self) -> None:
-        failed = len(self._verdict.faults)
-        if self._verdict.ending is None and self._pacing.used_up(failed):
-            left = self._roster.left_as_they_were()
+        report = self._report
+        if not report.settles and self._pacing.used_up(report.failed):
+            left = report.left_as_they_were()
             if left:
                 self._settle(Faults.STOPPED_EARLY, '%d failed, %d of %d processes left as they were'
-                             % (failed, left, len(self._roster)))
-        if self._roster.turns.active or self._roster.at_once or (
-                self._roster.waiting and not self._verdict.ending):
+                             % (len(report.faults), left, len(report.slots)))
+        if self._active or self._at_once or (self._waiting and not report.settles):
             return
-        for slot in self._roster.in_phase(Phase.RESTARTED):
-            self._steps.look_at(slot)
-        if not self._roster.turns.active:
+        for slot in report.slots.values():
+            if slot.phase == Phase.RESTARTED:
+                self._go_on(slot)
+        if not self._active:
             self._end()
 
-    # what moves a restart on
+    # how it ends
 
     def _settle(self, code: int, explanation: str) -> None:
-        self._log('warn', self._verdict.settle(code, explanation).text)
-        for slot in list(self._roster.turns.active.values()):
-            if slot.beside is not None and slot.phase == Phase.STARTING:
-                slot.way = Waiting
-                self._steps.move(slot, Phase.WAITING)
-                self._agenda.changed(slot.name)
+        self._report.settle(code, explanation)
+        self._agenda.changed.update(
+            name for name, slot in self._active.items() if slot.successor)
 
     def _break_off(self, code: int, explanation: str) -> None:
-        self._log('warn', self._verdict.break_off(code, explanation).text)
+        self._report.break_off(code, explanation)
         self._end()
 
     def _end(self) -> None:
-        self._verdict.give_answer()
-        self._ended = self.clock.monotonic()
-        self._hands.rest()
-        for slot in self._roster.turns.active.values():
+        self._report.give_answer()
+        self._report.ended = self.clock.monotonic()
+        self._processes.configs.note()
+        self._processes.give_back()
+        for slot in self._active.values():
             slot.close_watch()
             slot.part_logs()
-        self._log('info', '%s %d of %d processes in %.3f seconds' % (
-            'restarted' if self.plan.config is None else 'updated', self._roster.done(),
-            len(self._roster), self._ended - self._times.began))
+        self._processes.log('info', self._report.summary(
+            'restarted' if self.plan.config is None else 'updated'))
 
-    # what can be derived
+    # what follows from the stories
 
-    def _next_way(self, now: float) -> Any:
-        if not self._roster.waiting or self._roster.at_once or self._verdict.ending is not None:
-            return None
-        return self._pacing.next_way(Progress(
-            now - self._times.began, self._roster.with_turns, self._roster.taken,
-            self._roster.turns.held(Window.DOWN) + len(self._roster.not_up_yet),
-            self._roster.turns.held(Window.SURGE), len(self._verdict.faults),
-            self._roster.waiting[-1].is_to_go))
+    def _go_on(self, slot: Slot, turn: str = '') -> None:
+        """Let the story of a slot go on until it waits again, and note where it stands then."""
+        story, name, phase = self._stories[slot.name], slot.name, slot.phase
+        story.go_on(turn)
+        if slot.phase != phase:
+            self._moved = slot.since
+        active = slot.active
+        not_up = (slot.phase == Phase.WAITING and not active and not slot.is_removed
+                  and slot.state != ProcessStates.RUNNING)
+        if not (active or not_up or name in self._active or name in self._not_up):
+            return  # it waits for its turn as before, or is done
+        windows = slot.windows
+        for window, names in self._held.items():
+            (names.add if window in windows else names.discard)(name)
+        (self._not_up.add if not_up else self._not_up.discard)(name)
+        self._agenda.forget(name)
+        self._active.pop(name, None)
+        self._deadlines.pop(name, None)
+        if active:
+            self._active[name] = slot
+            if windows and self._pacing.is_rolling:
+                self._deadlines[name] = self._times.deadline_of(slot)
+        if story.waits_for == SPAWN:
+            bisect.insort(self._down, slot.rank)
+        elif active or not_up:
+            self._agenda.expect(name, story.next_look(), patient=(
+                slot.phase == Phase.STARTING and self._is_patient(slot)))
 
-    def _log(self, level: str, message: str) -> None:
-        self._hands.log(level, message)
+    def _look_at_kept(self, name: str) -> None:
+        process = self.group.processes.get(name)
+        coming = process is not None and comes_up(process)
+        (self._not_up.add if coming else self._not_up.discard)(name)
+
+    def _is_patient(self, slot: Slot) -> bool:
+        """Whether nothing waits for this process to come up, but the end of the restart."""
+        return not (self._pacing.is_rolling or slot.declaration or slot.watch
+                    or self.settings.min_ready_seconds)
+
+    def _next_turn(self) -> str:
+        """Return which way the next turn goes now; '' where there is none."""
+        while self._waiting and self._waiting[-1].phase != Phase.WAITING:
+            self._waiting.pop()
+        if not self._waiting or self._at_once or self._report.settles:
+            return ''
+        return self._pacing.next_turn(Progress(
+            self.clock.monotonic() - self._times.began, self._turns,
+            self._turns - len(self._waiting), len(self._held[Window.DOWN]) + len(self._not_up),
+            len(self._held[Window.SURGE]), self._report.failed, self._waiting[-1].is_removed))
+
+    def _deadline(self) -> float:
+        """Return when the restart settles at the latest, and its caller is answered."""
+        goes_on = self._waiting and not self._report.settles
+        if self._pacing.is_rolling:
+            # Where nobody holds a place, the group waits for others to come up.
+            waits = self._moved + self._times.longest if goes_on else math.inf
+            return min(self._deadlines.values(), default=waits)
+        whole = self._times.whole
+        if self.clock.monotonic() < whole or goes_on:
+            return whole
+        return min(map(self._times.deadline_of, self._active.values()), default=math.inf)
+
+
+class _Agenda:
+    """Which stories go on in the next pass, and when that pass is due, in monotonic seconds.
+
+    Those that have `changed` go on at once, the others when their time has come. Of the patient
+    ones only the last time counts: so where many come up one by one, there is no pass for each.
+    """
+
+    def __init__(self, delay: float):
+        self.changed: Set[str] = set()
+        self._delay = delay
+        self._up: Set[str] = set()
+        self._looks: Dict[str, float] = {}
+        self._patient: Dict[str, float] = {}
+        self._looked_at_all = -math.inf
+
+    def note_up(self, name: str) -> None:
+        """Let a patient one, which is up now, go on when nothing else is expected any more."""
+        self.forget(name)
+        self._up.add(name)
+
+    def expect(self, name: str, when: float, patient: bool) -> None:
+        """Let one go on at a time."""
+        (self._patient if patient else self._looks)[name] = when
+
+    def forget(self, name: str) -> None:
+        """Expect nothing of one by time alone."""
+        self._looks.pop(name, None)
+        self._patient.pop(name, None)
+
+    def due(self) -> float:
+        """Return when the next pass is due; a time that is past means at once."""
+        if self.changed or (self._up and not self._looks and not self._patient):
+            return -math.inf
+        return min(self._looked_at_all + self._delay, min(self._looks.values(), default=math.inf),
+                   max(self._patient.values(), default=math.inf))
+
+    def take(self, now: float, everything: bool, busy: bool) -> Tuple[Set[str], bool]:
+        """Return which ones go on now, and whether all the others do too.
+
+        That is so with `everything`, and when `delay` has passed since, unless there is much to do.
+        """
+        names = self.changed | self._up
+        self.changed.clear()
+        self._up.clear()
+        for times, next_time in ((self._looks, min), (self._patient, max)):
+            if times and next_time(times.values()) <= now:
+                names.update([name for name, when in times.items() if when <= now])
+        if everything or (not busy and self._looked_at_all + self._delay <= now):
+            everything = True
+            self._looked_at_all = now
+        return names, everything

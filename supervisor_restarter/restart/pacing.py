@@ -1,17 +1,27 @@
-"""May this one go down, or this one come, now? The rules for how many at a time."""
+"""How many at a time, and for how long: which process may go down or be started now, and until when
+it has time.
+"""
 
-from typing import Any, NamedTuple, Optional
+import math
+from typing import Any, Iterable, NamedTuple
 
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.ways import StartFirst, StopFirst, StopOnly
+from supervisor_restarter.restart.slot import Phase, Slot
+
+# Which way the turn of a slot goes: the old process is stopped first, or the new one started first.
+STOP_FIRST, START_FIRST = 'stop first', 'start first'
+
+# How long a process may take to be RUNNING beyond its `startsecs`, or to be ready where it declares
+# its readiness; and to be gone beyond its `stopwaitsecs`, after which Supervisor kills it. Seconds.
+TO_RUN, TO_BE_READY, TO_BE_GONE = 5.0, 60.0, 5.0
 
 
 class Progress(NamedTuple):
     """How far a restart has come.
 
     `elapsed` are the seconds since the first pass. Of `total` processes to replace or remove,
-    `taken` have had their turn, `failed` of the group have failed. `down` are not up, `surging` are
-    too many. `removing`: the next one is to be removed.
+    `taken` have had their turn. Of the group, `down` are not up and `failed` have failed, though
+    they were up at the call; `surging` are too many. `removing`: the next one is to be removed.
     """
 
     elapsed: float
@@ -29,8 +39,7 @@ class Staggered:
     The batches are of equal size, and the first ones take the remainder.
     """
 
-    # Nothing waits for a process that comes up.
-    one_up_lets_one_down = False
+    is_rolling = False
 
     def __init__(self, batches: int, delay: float):
         self.batches = batches
@@ -41,18 +50,18 @@ class Staggered:
             return 'all at once'
         return 'in %d batches, %g seconds apart' % (self.batches, self.delay)
 
-    def next_way(self, progress: Progress) -> Any:
-        """Return in which of the `ways` the next one may go now; None where it may not."""
+    def next_turn(self, progress: Progress) -> str:
+        """Return which way the next turn goes now; '' where the next one has to wait."""
         begun = self._begun(progress.elapsed)
         size, remainder = divmod(progress.total, self.batches)
         if progress.taken >= begun * size + min(begun, remainder):
-            return None
-        return StopOnly if progress.removing else StopFirst
+            return ''
+        return STOP_FIRST
 
-    def next_in(self, elapsed: float) -> Optional[float]:
-        """Return the seconds until the next batch, or None where time alone allows no more."""
+    def next_in(self, elapsed: float) -> float:
+        """Return the seconds until the next batch; infinity where time alone allows no more."""
         begun = self._begun(elapsed)
-        return None if begun == self.batches else begun * self.delay - elapsed
+        return math.inf if begun == self.batches else begun * self.delay - elapsed
 
     def _begun(self, elapsed: float) -> int:
         past = int(min(elapsed / self.delay, self.batches - 1))
@@ -73,8 +82,7 @@ class Rolling:
     than `max_surge` more than the group has.
     """
 
-    # Each process that comes up makes room for the next.
-    one_up_lets_one_down = True
+    is_rolling = True
 
     def __init__(self, max_unavailable: int, max_surge: int = 0):
         self.max_unavailable = max_unavailable
@@ -88,22 +96,22 @@ class Rolling:
             bounds.append('at most %d more than there are' % self.max_surge)
         return 'rolling, ' + ', '.join(bounds)
 
-    def next_way(self, progress: Progress) -> Any:
-        """Return in which of the `ways` the next one may go now; None where it may not."""
+    def next_turn(self, progress: Progress) -> str:
+        """Return which way the next turn goes now; '' where the next one has to wait."""
         if progress.removing:
             # The group is to have fewer, so one may go where none may be down; but while one is
             # down, or has yet to come in its place, it has to serve.
             room = max(1, self.max_unavailable - progress.failed)
-            return StopOnly if progress.down < room else None
+            return STOP_FIRST if progress.down < room else ''
         if progress.down + progress.failed < self.max_unavailable:
-            return StopFirst
+            return STOP_FIRST
         if progress.surging + progress.failed < self.max_surge:
-            return StartFirst
-        return None
+            return START_FIRST
+        return ''
 
-    def next_in(self, elapsed: float) -> Optional[float]:
-        """Return None: only a process that comes up makes room."""
-        return None
+    def next_in(self, elapsed: float) -> float:
+        """Return infinity: only a process that comes up makes room."""
+        return math.inf
 
     def used_up(self, failed: int) -> bool:
         """Whether the failed ones have used a window up."""
@@ -115,3 +123,49 @@ def pacing_for(settings: Settings, total: int):
     if settings.rolling:
         return Rolling(settings.max_unavailable.of(total), settings.max_surge.of(total))
     return Staggered(settings.stagger_factor, settings.delay)
+
+
+class Times:
+    """Until when a restart, and each of its slots, has time, in monotonic seconds.
+
+    Where the option `timeout` is set, that is what the whole restart has, or in a rolling restart
+    each new process, from its spawn. Else the configurations of the processes say how long.
+    `whole` is until when the whole restart has time.
+    """
+
+    def __init__(self, settings: Settings, slots: Iterable[Slot], clock: Any):
+        self.clock = clock
+        self.began: float = clock.monotonic()
+        self.min_ready_seconds = settings.min_ready_seconds
+        self._timeout = settings.timeout
+        self._rolling = bool(settings.rolling)
+        self.longest = settings.timeout or max(map(self._derived, slots), default=TO_RUN)
+        if settings.timeout is None and not self._rolling:
+            self.longest += (settings.stagger_factor - 1) * settings.delay
+        self.longest += self.min_ready_seconds
+        self.whole = math.inf if self._rolling else self.began + self.longest
+
+    def began_for(self, slot: Slot) -> float:
+        """Return when the time of a slot, in the phase in which it is, began."""
+        return slot.since if self._rolling else self.began
+
+    def deadline_of(self, slot: Slot) -> float:
+        """Return until when a slot has time to leave its phase.
+
+        One that is awaited may have asked for more.
+        """
+        when = self.whole
+        if self._rolling and slot.phase == Phase.STOPPING:
+            leaving = slot.process if slot.predecessor is None else slot.predecessor
+            when = slot.since + leaving.config.stopwaitsecs + TO_BE_GONE
+        elif self._rolling and slot.phase == Phase.STARTING:
+            when = slot.since + (self._timeout or _to_come_up(slot)) + self.min_ready_seconds
+        return max(when, slot.watch.extended_until) if slot.is_awaited else when
+
+    @staticmethod
+    def _derived(slot: Slot) -> float:
+        return slot.process.config.stopwaitsecs + _to_come_up(slot)
+
+
+def _to_come_up(slot: Slot) -> float:
+    return slot.config.startsecs + (TO_RUN if slot.declaration is None else TO_BE_READY)

@@ -8,10 +8,9 @@ from supervisor import events
 from supervisor.options import make_namespec
 
 from supervisor_restarter.daemon.configuration import cannot_start, take_over
-from supervisor_restarter.restart.faults import Faults, RPCError
+from supervisor_restarter.restart.faults import CannotRestart, Faults, RPCError
 from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
 from supervisor_restarter.restart.plan import Action, CannotUpdate, Plan, to_update
-from supervisor_restarter.restart.roster import CannotRestart
 from supervisor_restarter.restart.settings import Settings
 from supervisor_restarter.restart.slot import PHASES
 from supervisor_restarter.text import shown

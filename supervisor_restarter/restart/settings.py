@@ -1,7 +1,7 @@
 """The options of a restart: from the configuration, and from one call."""
 
 import math
-from typing import Any, Callable, Dict, NamedTuple, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
 from supervisor.datatypes import boolean
 
@@ -28,13 +28,18 @@ class Limit(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """The options of one restart; `delay` and `timeout` are in seconds."""
+    """The options of one restart; `delay`, `timeout` and `min_ready_seconds` are in seconds.
+
+    Without a `timeout` the configurations of the processes say how long they may take.
+    """
 
     delay: float = 0.2
-    timeout: float = 5.0
+    timeout: Optional[float] = None
     stagger_factor: int = 1
     max_unavailable: Limit = Limit(0)
     max_surge: Limit = Limit(0)
+    min_ready_seconds: float = 0.0
+    only_running: bool = False
 
     @property
     def rolling(self) -> str:
@@ -156,6 +161,13 @@ def _seconds(value: Any) -> float:
     return number
 
 
+def _seconds_or_zero(value: Any) -> float:
+    number = _number(value)
+    if number < 0:
+        raise ValueError
+    return number
+
+
 def _whole(value: Any) -> int:
     number = _number(value)
     if not number.is_integer():
@@ -185,6 +197,10 @@ def _yes_or_no(value: Any) -> bool:
     return value
 
 
+def _true_or_false(value: Any) -> bool:
+    return value if isinstance(value, bool) else boolean(value)
+
+
 def _names(options: Dict[str, Any]) -> str:
     return ', '.join(sorted(options))
 
@@ -197,6 +213,8 @@ _OPTIONS = {
     'stagger_factor': (_batches, 'a whole number, 1 or greater'),
     'max_unavailable': (_limit, _LIMITS),
     'max_surge': (_limit, _LIMITS),
+    'min_ready_seconds': (_seconds_or_zero, 'a number of seconds, 0 or greater'),
+    'only_running': (_true_or_false, 'true or false'),
 }
 
 # Not for one group, and not for one call.

@@ -1,24 +1,29 @@
-"""The place of one process in its group, and where it stands in a restart."""
+"""The place of one process in its group: what is known of it in a restart."""
 
-from typing import Any, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
+from supervisor.options import make_namespec
 from supervisor.states import ProcessStates
 
-from supervisor_restarter.restart.faults import Faults
-from supervisor_restarter.restart.plan import Action, Planned
+from supervisor_restarter.restart.faults import CannotRestart
+from supervisor_restarter.restart.plan import Action, Plan, Planned
+
+UP_STATES = (ProcessStates.RUNNING, ProcessStates.STARTING)
 
 # The states from which Supervisor's spawn() may be called (supervisor/process.py: spawn); not
 # STOPPED_STATES, which holds UNKNOWN and leaves BACKOFF out.
 DOWN_STATES = (ProcessStates.STOPPED, ProcessStates.EXITED, ProcessStates.FATAL,
                ProcessStates.BACKOFF)
 
+_FOUND_DOWN = (*DOWN_STATES, ProcessStates.STOPPING)
+
 # How long a process stays down that somebody else was stopping at the call, in seconds. Their call
 # must see it down, or it waits for ever; it looks when the main loop turns, at most every 0.05 s
 # (supervisor/rpcinterface.py: stopProcessGroup, killall.delay).
 SEEN_DOWN = 0.2
 
-# How long one may stay down that somebody else stops during the restart, in seconds. They may be
-# about to start it again, or to remove its group.
+# How long a process may stay down that somebody else stops during the restart, in seconds. They may
+# be about to start it again, or to remove its group.
 THEIRS = 1.0
 
 
@@ -28,7 +33,7 @@ class Phase:
     WAITING = 'waiting'  # still the old process
     STOPPING = 'stopping'  # the old process was told to stop, or found stopped
     STARTING = 'starting'  # the new process is spawned
-    RESTARTED = 'restarted'  # the new process is RUNNING, and ready
+    RESTARTED = 'restarted'  # the new process is up, and RUNNING
     FAILED = 'failed'  # given up on, with a fault
     REMOVED = 'removed'  # no longer in the group
 
@@ -39,62 +44,42 @@ PENDING = PHASES[:3]
 
 
 class Window:
-    """What a turn takes a place in: the processes that may be down, or those too many."""
+    """What a slot takes a place in: the processes that may be down, or those too many."""
 
     DOWN = 'down'
     SURGE = 'surge'
 
 
-class Standing(NamedTuple):
-    """A phase; with FAILED also the fault's code and explanation."""
-
-    phase: str
-    code: Optional[int] = None
-    explanation: str = ''
-
-
 class Slot:
-    """The place of one process of the group at the time of the call.
+    """The place of one process of a group.
 
-    `planned` is what is to become of it. `process` is the one that has the slot; `found` is its
-    state and `pid` its process id at the call. `way` is how the slot gets what is planned, one of
-    `ways`. `beside` is a second process of the slot: while it is STARTING its successor, else one
-    that is leaving; `logs` is what both write to. `began` is the monotonic time at which its turn
-    began. `declaration` is what the program declares of its readiness, and `watch` sees whether the
-    new process with the id `watched` is ready; both are None where nothing is declared. `changes`
-    are the phases that it has come to, with the monotonic times. Slots sort as Supervisor starts
-    processes: by priority, and then by name.
+    `planned` is what the restart is to do with it, and `name` its name. `process` is the process
+    that has the slot; `state_at_call` and `pid_at_call` are those of the process that had it at the
+    call. In a surge there is a second process: the `successor` before the hand-over, the
+    `predecessor` after it; `logs` is what both write to. `declaration` is what the program declares
+    of its readiness; `watch` sees whether the new process, whose process id is `watched`, is ready.
+    `up` says whether the new process was up when it was looked at last. `changes` are the phases
+    that the slot has come to, with the monotonic times.
     """
 
-    __slots__ = ('planned', 'process', 'found', 'pid', 'phase', 'way', 'beside', 'logs', 'began',
-                 'declaration', 'watch', 'watched', 'changes')
+    __slots__ = ('planned', 'name', 'process', 'state_at_call', 'pid_at_call', 'phase', 'successor',
+                 'predecessor', 'logs', 'declaration', 'watch', 'watched', 'up', 'changes')
 
-    def __init__(self, planned: Planned, process: Any, way: Any, declaration: Any = None):
+    def __init__(self, planned: Planned, process: Any, declaration: Any = None):
         self.planned = planned
+        self.name: str = planned.name
         self.process = process
-        self.found: int = process.get_state()
-        self.pid: int = process.pid
+        self.state_at_call: int = process.get_state()
+        self.pid_at_call: int = process.pid
         self.phase = Phase.WAITING
-        self.way = way
-        self.beside: Any = None
+        self.successor: Any = None
+        self.predecessor: Any = None
         self.logs: Any = None
-        self.began = 0.0
         self.declaration = declaration
         self.watch: Any = None
         self.watched = 0
+        self.up = False
         self.changes: List[Tuple[str, float]] = []
-
-    def __lt__(self, other: 'Slot') -> bool:
-        return self.rank() < other.rank()
-
-    def rank(self) -> Tuple[int, str]:
-        """Return what it sorts by."""
-        return self.process.config.priority, self.name
-
-    @property
-    def name(self) -> str:
-        """The name of the slot, and of the process that has it."""
-        return self.planned.name
 
     @property
     def config(self) -> Any:
@@ -102,14 +87,29 @@ class Slot:
         return self.planned.config
 
     @property
-    def is_to_go(self) -> bool:
-        """Whether it is to be removed."""
+    def rank(self) -> Tuple[int, str]:
+        """What slots sort by: Supervisor starts processes by priority, and then by name."""
+        return self.process.config.priority, self.name
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the restart is to remove it."""
         return self.planned.action == Action.REMOVE
 
     @property
-    def is_to_come(self) -> bool:
-        """Whether the group is yet to have it."""
+    def is_not_added_yet(self) -> bool:
+        """Whether the restart has yet to add it to the group."""
         return self.planned.action == Action.ADD and self.phase in PENDING[:2]
+
+    @property
+    def found_down(self) -> bool:
+        """Whether its process was down at the call, or on its way there."""
+        return self.state_at_call in _FOUND_DOWN
+
+    @property
+    def found_broken(self) -> bool:
+        """Whether its process could not be started before the call either."""
+        return self.state_at_call in (ProcessStates.FATAL, ProcessStates.BACKOFF)
 
     @property
     def state(self) -> int:
@@ -117,25 +117,29 @@ class Slot:
         return self.process.get_state()
 
     @property
-    def found_down(self) -> bool:
-        """Whether it was found down, or on its way there."""
-        return self.found in DOWN_STATES or self.found == ProcessStates.STOPPING
-
-    @property
-    def active(self) -> bool:
-        """Whether the restart has begun something here that has not come to its end."""
-        return self.phase in (Phase.STOPPING, Phase.STARTING) or self.beside is not None
-
-    @property
-    def has_old(self) -> bool:
-        """Whether the process of the call is there, and nobody has told it to stop."""
-        return (self.process.pid == self.pid
-                and self.state in (ProcessStates.RUNNING, ProcessStates.STARTING))
+    def second(self) -> Any:
+        """The second process of a surge, or None."""
+        return self.successor if self.predecessor is None else self.predecessor
 
     @property
     def newest(self) -> Any:
-        """The process that has the slot, or is to have it."""
-        return self.process if self.beside is None or self.phase != Phase.STARTING else self.beside
+        """The process that has the slot, or is to get it."""
+        return self.process if self.successor is None else self.successor
+
+    @property
+    def active(self) -> bool:
+        """Whether the restart has begun something here, and not finished it."""
+        return self.phase in (Phase.STOPPING, Phase.STARTING) or self.second is not None
+
+    @property
+    def has_old(self) -> bool:
+        """Whether the process of the call is up, and nobody has told it to stop."""
+        return self.process.pid == self.pid_at_call and self.state in UP_STATES
+
+    @property
+    def has_new_configuration(self) -> bool:
+        """Whether the process that has the slot has the configuration that it is to have."""
+        return self.process.config is self.config
 
     @property
     def ready(self) -> bool:
@@ -144,32 +148,25 @@ class Slot:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether the new process runs, and has yet to become ready."""
-        return (self.phase == Phase.STARTING and not self.ready and self.newest.get_state() in
-                (ProcessStates.STARTING, ProcessStates.RUNNING))
+        """Whether the new process runs, and is not ready yet."""
+        return (self.phase == Phase.STARTING and not self.ready
+                and self.newest.get_state() in UP_STATES)
 
     @property
-    def said_to_be_ready(self) -> bool:
-        """Whether the new process is up before Supervisor calls it RUNNING."""
-        return (self.watch is not None and self.watch.ready
-                and self.newest.get_state() == ProcessStates.STARTING)
+    def since(self) -> float:
+        """When it came to its phase, in monotonic seconds; it has been in one before."""
+        return self.changes[-1][1]
 
     @property
-    def windows(self) -> Set[str]:
+    def windows(self) -> Tuple[str, ...]:
         """In which windows it holds a place."""
         if self.phase == Phase.FAILED:
-            return set()  # it counts as a fault
-        if self.beside is None:
-            down = self.phase == Phase.STOPPING or (
-                self.phase == Phase.STARTING and not self.said_to_be_ready)
-            return {Window.DOWN} if down else set()
-        up = self.state == ProcessStates.RUNNING or (self.phase == Phase.STOPPING and (
-            self.said_to_be_ready or self.state == ProcessStates.EXITED))
-        return {Window.SURGE} if up else {Window.SURGE, Window.DOWN}
-
-    def deadline(self, when: float) -> float:
-        """Return until when it has time, in monotonic seconds, if it has until `when`."""
-        return max(when, self.watch.extended_until) if self.is_awaited else when
+            return ()  # it counts as a fault
+        if self.second is not None:
+            serves = self.up if self.successor is None else self.state == ProcessStates.RUNNING
+            return (Window.SURGE,) if serves else (Window.SURGE, Window.DOWN)
+        down = self.phase == Phase.STOPPING or (self.phase == Phase.STARTING and not self.up)
+        return (Window.DOWN,) if down else ()
 
     def close_watch(self) -> None:
         """See nothing more of the new process."""
@@ -178,32 +175,32 @@ class Slot:
             self.watch = None
 
     def last_words(self) -> str:
-        """Return the last line that the process beside has written; empty if it is not known."""
-        return self.logs.last_words(self.beside) if self.logs is not None else ''
+        """Return what the successor has written last; empty where that is not known."""
+        return self.logs.last_words(self.successor) if self.logs is not None else ''
 
     def part_logs(self) -> None:
-        """Let whoever is left of two processes write to the log files alone."""
+        """Let the one of two processes that is left write to the log files alone."""
         if self.logs is not None:
             self.logs.part()
             self.logs = None
 
-    def may_be_spawned(self, now: float) -> bool:
+    def can_be_spawned(self, wall: float) -> bool:
         """Whether it is down, and has been seen down by whoever waits for that.
 
-        `now` is Supervisor's time, `time.time()`.
+        `wall` is Supervisor's time, `time.time()`.
         """
         if self.state not in DOWN_STATES or self.process.pid:
             return False
-        return (self.found != ProcessStates.STOPPING
-                or not 0 <= now - self.process.laststop < SEEN_DOWN)
+        return (self.state_at_call != ProcessStates.STOPPING
+                or not 0 <= wall - self.process.laststop < SEEN_DOWN)
 
-    def replaced(self) -> bool:
-        """Whether somebody else, or Supervisor's autorestart, has spawned it since the call.
+    def replaced_by_somebody_else(self) -> bool:
+        """Whether somebody else, or Supervisor's autorestart, has replaced the process of the call.
 
-        Not with the configuration that it had then, if it is to have another one.
+        Not where they did it with the configuration of the call, and it is to have another one.
         """
-        return (bool(self.process.pid) and self.process.pid != self.pid
-                and self.process.config is self.config)
+        return (bool(self.process.pid) and self.process.pid != self.pid_at_call
+                and self.has_new_configuration)
 
     def stopped_by_somebody_else(self) -> bool:
         """Whether somebody else is stopping, or has stopped, what was up at the call."""
@@ -211,40 +208,27 @@ class Slot:
             self.state == ProcessStates.STOPPING
             or (self.state == ProcessStates.STOPPED and self.process.administrative_stop))
 
-    def standing_of_old(self) -> Standing:
-        """Return where it stands while the process of the call has it."""
-        waiting = self.phase == Phase.WAITING
-        if self.state == ProcessStates.UNKNOWN:
-            if waiting:
-                return Standing(Phase.FAILED, Faults.BAD_STATE, 'its state is UNKNOWN')
-            return Standing(Phase.FAILED, Faults.STOP_FAILED, 'its state became UNKNOWN')
-        if self.state in (ProcessStates.RUNNING, ProcessStates.STARTING):
-            if waiting:
-                return Standing(Phase.WAITING)
-            if self.process.pid != self.pid:
-                return Standing(Phase.FAILED, Faults.START_FAILED,
-                                'started by somebody else, with its old configuration')
-        return Standing(Phase.STOPPING)
 
-    def standing_of_new(self, process: Any, now: float) -> Standing:
-        """Return where it stands, going by a new process. `now` is Supervisor's time."""
-        state = process.get_state()
-        if state in (ProcessStates.STARTING, ProcessStates.STOPPING) or (
-                state == ProcessStates.STOPPED and 0 <= now - process.laststop < THEIRS):
-            return Standing(Phase.STARTING)
-        if state == ProcessStates.RUNNING:
-            return Standing(Phase.RESTARTED if self.ready else Phase.STARTING)
-        if state == ProcessStates.EXITED:
-            # With startsecs = 0 a program may exit at once.
-            if (process.config.startsecs == 0 and process.exitstatus in process.config.exitcodes
-                    and self.ready):
-                return Standing(Phase.RESTARTED)
-            why = ('ended by a signal' if process.exitstatus == -1  # options.py: decode_wait_status
-                   else 'exited with status %s' % process.exitstatus)
-            if not self.ready:
-                why += ' before it was ready'
-        elif state == ProcessStates.STOPPED:
-            why = 'stopped by somebody else'
-        else:
-            why = process.spawnerr or 'left again before it was RUNNING'
-        return Standing(Phase.FAILED, Faults.START_FAILED, why)
+def slots_of(group: Any, plan: Plan, readiness: Any) -> Iterator[Slot]:
+    """Make a slot for each process with which the plan does something.
+
+    `readiness` says what a program declares; without it nothing is declared. Raises CannotRestart.
+    """
+    for planned in plan.having(Action.REPLACE, Action.ADD, Action.REMOVE):
+        declared: Optional[Any] = None
+        if readiness is not None and planned.runs:
+            try:
+                declared = readiness.declared(planned.config)
+            except ValueError as why:
+                raise CannotRestart('%s: %s' % (
+                    make_namespec(group.config.name, planned.name), why)) from None
+        process = group.processes.get(planned.name) or planned.config.make_process(group)
+        yield Slot(planned, process, declared or None)
+
+
+def count(slots: Any) -> Dict[str, int]:
+    """Return how many slots are in each phase."""
+    counts = dict.fromkeys(PHASES, 0)
+    for slot in slots:
+        counts[slot.phase] += 1
+    return counts

@@ -1,4 +1,7 @@
-"""A process that a restart has spawned has the descriptors that Supervisor's own spawn gives it."""
+"""A process that a restart has spawned has the descriptors that Supervisor's own spawn gives it.
+
+Without a fork it does not inherit what lies at or above `minfds`.
+"""
 
 import getpass
 import os
@@ -6,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor_restarter.daemon.spawn import WITHOUT_FORK
 from tests.programs.opener import ABOVE, BEFORE_ANYTHING, BETWEEN, DURING, MINFDS
 from tests.support.daemon import Daemon, descriptors, group, wait_until
 
@@ -39,40 +43,46 @@ def opener(programs):
     return Daemon(programs, extra=OPENER, env=dict(os.environ, PYTHONPATH=root), minfds=MINFDS)
 
 
-def wait_for_descriptors(pids):
+def inherits(programs):
+    """What a process that a restart has spawned has beside its three."""
+    return set() if WITHOUT_FORK and 'user =' not in programs else {ABOVE}
+
+
+def wait_for_descriptors(pids, beside):
     """Wait until processes have those that they are to have, and no more.
 
     While a program is loaded, it has its libraries open for a moment.
     """
     for pid in pids:
-        wait_until(lambda pid=pid: set(descriptors(pid)) == {0, 1, 2, ABOVE},
-                   '%d has 0, 1, 2 and %d' % (pid, ABOVE))
+        wait_until(lambda pid=pid: set(descriptors(pid)) == {0, 1, 2} | beside,
+                   '%d has 0, 1, 2 and %s' % (pid, beside))
 
 
 def kinds(opened):
     """The kinds of things, by number; and whether 1 and 2 are the same one."""
-    return ({number: what.split(':')[0] for number, what in opened.items()},
+    return ({number: what.split(':')[0] for number, what in opened.items() if number != ABOVE},
             opened[1] == opened[2])
 
 
 @pytest.mark.parametrize('programs', GROUPS.values(), ids=GROUPS)
-def test_it_has_its_three_and_what_lies_above_minfds(programs):
+def test_it_has_its_three(programs):
     with opener(programs) as daemon:
         before = daemon.wait_running('web')
-        wait_for_descriptors(before.values())
+        wait_for_descriptors(before.values(), {ABOVE})
         by_supervisor, = {str(kinds(descriptors(pid))) for pid in before.values()}
         daemon.rpc.opener.open()
         assert daemon.rpc.restarter.restartProcessGroup('web') is True
         after = daemon.wait_running('web')
         assert not set(before.values()) & set(after.values())
-        wait_for_descriptors(after.values())
+        wait_for_descriptors(after.values(), inherits(programs))
         for pid in after.values():
             assert str(kinds(descriptors(pid))) == by_supervisor
 
 
 @pytest.mark.parametrize('options', WAYS.values(), ids=WAYS)
 def test_it_has_so_in_every_restart(options):
-    with opener(group('web', 3)) as daemon:
+    programs = group('web', 3)
+    with opener(programs) as daemon:
         daemon.wait_running('web')
         daemon.rpc.opener.open()
         for _ in range(3):
@@ -80,7 +90,7 @@ def test_it_has_so_in_every_restart(options):
             assert daemon.rpc.restarter.restartProcessGroup('web', options) is True
             after = daemon.wait_running('web')
             assert not set(before.values()) & set(after.values())
-            wait_for_descriptors(after.values())
+            wait_for_descriptors(after.values(), inherits(programs))
 
 
 def test_supervisord_keeps_its_own():
@@ -93,4 +103,4 @@ def test_supervisord_keeps_its_own():
         # Its next spawn by itself is what its first one was.
         daemon.rpc.supervisor.stopProcessGroup('web')
         daemon.rpc.supervisor.startProcessGroup('web')
-        wait_for_descriptors(daemon.wait_running('web').values())
+        wait_for_descriptors(daemon.wait_running('web').values(), {ABOVE})

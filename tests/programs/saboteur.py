@@ -6,6 +6,8 @@
 
 import errno
 import os
+import pwd
+import resource
 import time
 
 
@@ -28,6 +30,28 @@ class SaboteurRPCInterface:
                 raise OSError(errno.EAGAIN, 'Resource temporarily unavailable')
             return self._fork()
         self._options.fork = fork
+        return True
+
+    def becomeUser(self, name):
+        """ Let this supervisord go on as another user, to whom limits apply
+
+        @param string name     the user
+        @return boolean result always true
+        """
+        user = pwd.getpwnam(name)
+        os.setgroups([])
+        os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+        os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+        return True
+
+    def limitProcesses(self, count):
+        """ Set how many processes the user of this supervisord may have
+
+        @param int count       how many; -1 for as many as it is allowed to allow
+        @return boolean result always true
+        """
+        hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+        resource.setrlimit(resource.RLIMIT_NPROC, (hard if count == -1 else count, hard))
         return True
 
     def setClock(self, seconds):

@@ -61,7 +61,8 @@ def some_settings(max_unavailable, max_surge):
     return st.builds(
         Settings, delay=st.sampled_from([0.05, 0.2, 3.0, 1e6]),
         timeout=st.sampled_from([0.1, 2.0, 5.0, 60.0, 1e6]), stagger_factor=st.integers(1, 5),
-        max_unavailable=max_unavailable, max_surge=max_surge)
+        max_unavailable=max_unavailable, max_surge=max_surge, min_ready_seconds=st.just(0.0),
+        only_running=st.just(False))
 
 
 SURGES = some_settings(st.one_of(NONE, NONE, LIMIT), LIMIT)

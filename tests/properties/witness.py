@@ -7,6 +7,7 @@ from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDe
 
 from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.group_restart import GroupRestart
+from supervisor_restarter.restart.pacing import TO_BE_GONE
 from supervisor_restarter.restart.settings import Settings
 from supervisor_restarter.restart.slot import DOWN_STATES, SEEN_DOWN
 from tests.support.world import NEVER, PROMPT, Machine, Recorded
@@ -49,6 +50,7 @@ class Witness:
             option.of(len(self.processes)) if option else 0
             for option in (settings.max_unavailable, settings.max_surge))
         self.turns: Dict[str, float] = {}  # when they began: with a stop, or with a successor
+        self.came: Dict[str, float] = {}  # when the restart spawned their new processes
         self.stopped: Dict[str, float] = {}  # the processes of the call, by the restart: when
         self.told_to_stop: Set[int] = set()  # the process ids
         self.spawned: List[str] = []  # by the restart
@@ -132,9 +134,17 @@ class Witness:
             process.state == ProcessStates.STARTING and watched is not None
             and watched.pid == process.pid and watched.ready)
 
+    def failed(self, faults: Dict[str, Dict]) -> int:
+        """How many have failed that Supervisor could start before the call."""
+        return sum(1 for name in faults if not self.was_broken(name))
+
+    def was_broken(self, name: str) -> bool:
+        return self.found[name][0] in (ProcessStates.FATAL, ProcessStates.BACKOFF)
+
     def unavailable(self, faults: Dict[str, Dict]) -> int:
-        return sum(1 for name in self.processes
-                   if name in faults or self.here(name) and not self.is_up(name))
+        return self.failed(faults) + sum(
+            1 for name in self.processes
+            if name not in faults and self.here(name) and not self.is_up(name))
 
     def batches_begun(self, elapsed: float) -> int:
         """How many processes may have had their turn, staggered."""
@@ -205,6 +215,7 @@ class Witness:
         promise(self.processes.get(name) is process and self.here(name), '%s is not its', name)
         promise(name not in self.spawned, 'P2: %s spawned twice', name)
         self.spawned.append(name)
+        self.came[name] = self.machine.now + self.machine.fork_takes
 
     def spawns_a_successor(self, process: Recorded, name: str) -> None:
         faults, info = self.faults(), self.restart.info()
@@ -212,10 +223,11 @@ class Witness:
         promise(info['state'] == 'RESTARTING', 'P4: a successor of %s while it settles', name)
         promise(name not in self.successors and name not in self.stopped and name not in faults,
                 'P2: a successor of %s, which had its turn', name)
-        promise(self.surging(faults) + len(faults) < self.surge,
+        promise(self.surging(faults) + self.failed(faults) < self.surge,
                 'pacing: a successor of %s, while %s surge and %s failed', name,
-                self.surging(faults), len(faults))
+                self.surging(faults), self.failed(faults))
         self.successors[name] = process
+        self.came[name] = self.machine.now + self.machine.fork_takes
         self.has_its_turn(name, self.machine.fork_takes)
 
     def has_its_turn(self, name: str, takes: float = 0.0) -> None:
@@ -280,7 +292,7 @@ class Witness:
                     '%s is not UNKNOWN: %s', name, fault['text'])
             return
         if fault['code'] == Faults.NOT_READY:
-            began = self.turns.get(name, self.began) if self.settings.rolling else self.began
+            began = self.came.get(name, self.began) if self.settings.rolling else self.began
             promise(self.machine.now - began > self.settings.timeout - NONE_LOST,
                     'too early: %s: %s', name, fault['text'])
             newest = self.successors.get(name, self.processes[name])
@@ -309,7 +321,7 @@ class Witness:
         if Faults.TIMEOUT in codes:
             promise(elapsed > self.settings.timeout - NONE_LOST, 'P4: early, at %s', elapsed)
         if Faults.STOPPED_EARLY in codes:
-            promise(any(0 < limit <= len(faults) for limit in (self.limit, self.surge)),
+            promise(any(0 < limit <= self.failed(faults) for limit in (self.limit, self.surge)),
                     'stopped early for nothing')
         shutdown = self.machine.mood < SupervisorStates.RUNNING
         promise((Faults.SHUTDOWN_STATE in codes) == shutdown, 'P5: %s', codes)
@@ -331,7 +343,8 @@ class Witness:
         if info['state'] == 'RESTARTING' and info['waiting']:
             if self.settings.rolling:
                 promise(self.unavailable(faults) >= self.limit, 'idle: one more may be down')
-                promise(self.surging(faults) + len(faults) >= self.surge, 'idle: one may come')
+                promise(self.surging(faults) + self.failed(faults) >= self.surge,
+                        'idle: one may come')
             else:
                 begun = self.batches_begun(elapsed - NONE_LOST - slack)
                 promise(info['waiting'] <= len(self.to_stop) - begun, 'idle: a batch is late')
@@ -361,9 +374,20 @@ class Witness:
                         'idle: %s could be spawned', name)
         if (self.settings.rolling and self.restart.outcome is None and name in self.turns
                 and name not in self.had_its_turn and not self.is_taken_back(name)):
-            allowed = self.settings.timeout + NONE_LOST + slack
-            promise(machine.now - self.turns[name] <= allowed,
+            promise(machine.now <= self.time_of(name) + NONE_LOST + slack,
                     'P4: %s takes longer than its time', name)
+
+    def time_of(self, name: str) -> float:
+        """Until when a slot that has had its turn has time, where the restart is rolling."""
+        to_leave = self.processes[name].config.stopwaitsecs + TO_BE_GONE
+        to_come = self.settings.timeout + self.settings.min_ready_seconds
+        if name in self.touched:  # each of its phases may have begun anew
+            return self.turns[name] + 2 * to_leave + 2 * to_come
+        if name not in self.came:
+            return self.turns[name] + to_leave
+        if self.came[name] < self.stopped.get(name, 0.0):  # its successor has taken over
+            return self.stopped[name] + to_leave
+        return self.came[name] + to_come
 
     def is_taken_back(self, name: str) -> bool:
         """Whether its turn has ended without a new process, as the restart settles."""

@@ -87,6 +87,32 @@ def test_a_restart_that_ends_in_its_first_pass_leaves_nothing(mainloop, options)
     assert residue(options) == NOTHING
 
 
+def wakeup_descriptor_of_a_child():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(signal.set_wakeup_fd(-1) + 1)
+    return os.WEXITSTATUS(os.waitpid(pid, 0)[1]) - 1
+
+
+def test_what_supervisord_forks_meanwhile_does_not_write_to_the_pipe(mainloop, options):
+    begin(mainloop, 5, 60)
+    ours = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(ours)
+    assert wakeup_descriptor_of_a_child() == -1
+    mainloop.restarts.passes_left = 0
+    mainloop.turn()
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    os.dup2(writing, ours)  # somebody else's, with the same number
+    signal.set_wakeup_fd(ours)
+    try:
+        assert wakeup_descriptor_of_a_child() == ours
+    finally:
+        signal.set_wakeup_fd(-1)
+        for descriptor in {reading, writing, ours}:
+            os.close(descriptor)
+
+
 def test_when_supervisord_stops_nothing_is_left(mainloop, options):
     begin(mainloop, 2, 50.0)
     turn_the_loop(options, 0)

@@ -3,9 +3,8 @@
 import pytest
 from supervisor.states import ProcessStates
 
-from supervisor_restarter.restart.faults import RPCError
+from supervisor_restarter.restart.faults import CannotRestart, RPCError
 from supervisor_restarter.restart.group_restart import GroupRestart
-from supervisor_restarter.restart.roster import CannotRestart
 from supervisor_restarter.restart.settings import Limit, Settings
 from tests.support.world import World
 from tests.unit.fakes import FakeReadiness, passes

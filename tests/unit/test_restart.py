@@ -4,14 +4,12 @@ import pytest
 from supervisor import events
 from supervisor.states import ProcessStates, SupervisorStates
 
-from supervisor_restarter.restart.faults import RPCError
 from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
-from supervisor_restarter.restart.pacing import Progress, Staggered
+from supervisor_restarter.restart.pacing import STOP_FIRST, Progress, Staggered
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
-from supervisor_restarter.restart.steps import BATCH
-from supervisor_restarter.restart.ways import StopFirst
 from tests.support.world import World
+from tests.unit.fakes import passes
 
 LATE = Settings(timeout=100.0)
 NOT_PERMITTED = 'STOP_FAILED: PermissionError: [Errno 1] Operation not permitted'
@@ -145,8 +143,8 @@ def test_a_batch_goes_at_the_very_time_at_which_it_is_due(delay):
     pacing = Staggered(100, delay)
     for batch in range(1, 100):
         elapsed = batch * delay
-        assert pacing.next_way(Progress(elapsed, 100, batch, 0, 0, 0)) is StopFirst
-        assert pacing.next_way(Progress(elapsed, 100, batch + 1, 0, 0, 0)) is None
+        assert pacing.next_turn(Progress(elapsed, 100, batch, 0, 0, 0)) == STOP_FIRST
+        assert not pacing.next_turn(Progress(elapsed, 100, batch + 1, 0, 0, 0))
         assert batch == 99 or pacing.next_in(elapsed) > delay / 2
 
 
@@ -209,18 +207,66 @@ def test_one_that_is_not_running_yet_counts_against_the_window():
     assert world.history == [('stop', 'd')]
 
 
-def test_the_time_bounds_each_turn_and_not_the_whole():
+def test_rolling_the_time_is_that_of_each_new_process_from_its_spawn():
     world = World(*'abc')
     restart = begin(world, rolling(1, timeout=2.0))
-    for name in 'cba':
-        pass_time(world, restart, 0.9)
+    for name in 'cb':
+        pass_time(world, restart, 9.0)  # that is the old one's stopwaitsecs
         down(world, restart, name)
         pass_time(world, restart, 1.01)
-    assert restart.outcome is True
-    restart = begin(world, rolling(1, timeout=2.0))
-    pass_time(world, restart, 2.0)
-    assert isinstance(restart.outcome, RPCError)
-    assert stopped(world) == ['c', 'b', 'a', 'c']
+    down(world, restart, 'a')
+    world['a'].config.startsecs = 20
+    pass_time(world, restart, 1.9)
+    assert restart.outcome is None
+    pass_time(world, restart, 0.2)
+    assert restart.outcome.text == (
+        'TIMEOUT: web: after 2 seconds 1 of 3 processes pending (1 starting)')
+
+
+@pytest.mark.parametrize('settings, stopwaitsecs, startsecs, seconds', [
+    (Settings(), 10, 1, 16),
+    (Settings(), 3600, 8, 3613),
+    (Settings(stagger_factor=3, delay=2.0), 10, 1, 20),
+    (Settings(min_ready_seconds=7.0), 10, 1, 23),
+])
+def test_without_a_timeout_the_whole_has_the_time_that_a_process_may_take(
+        settings, stopwaitsecs, startsecs, seconds):
+    world = World(*'ab', startsecs=startsecs)
+    world['b'].config.stopwaitsecs = stopwaitsecs
+    world['a'].transition = world['b'].transition = lambda: None  # they are not killed
+    restart = begin(world, settings)
+    pass_time(world, restart, seconds - 0.1)
+    assert restart.outcome is None
+    pass_time(world, restart, 0.2)
+    assert restart.outcome.text.startswith('TIMEOUT: web: after %d seconds 2 of 2' % seconds)
+
+
+def test_rolling_without_a_timeout_each_process_has_its_own_time_to_leave_and_to_come_up():
+    world = World('a')
+    world['a'].config.stopwaitsecs, world['a'].transition = 100, lambda: None
+    restart = begin(world, rolling(1, timeout=None))
+    pass_time(world, restart, 100.0)
+    down(world, restart, 'a')
+    pass_time(world, restart, 5.9)  # startsecs, and 5 seconds
+    assert restart.outcome is None
+    pass_time(world, restart, 0.2)
+    assert restart.outcome.text.startswith('TIMEOUT: web: after 6 seconds 1 of 1')
+
+
+def test_a_new_process_counts_when_it_has_been_up_for_min_ready_seconds():
+    world = World(*'ab')
+    restart = begin(world, rolling(1, min_ready_seconds=4.0))
+    down(world, restart, 'b')
+    passes(world, restart, 4.9)
+    assert stopped(world) == ['b']
+    passes(world, restart, 0.2)
+    assert stopped(world) == ['b', 'a']
+    down(world, restart, 'a')
+    passes(world, restart, 2.0)
+    world['a'].die(3)
+    restart.changed('a', running=False)
+    passes(world, restart, 0.1)
+    assert restart.outcome == [fault('a', 'START_FAILED: exited with status 3')]
 
 
 def test_a_restarted_one_that_leaves_again_counts_and_is_a_fault():
@@ -564,19 +610,8 @@ def test_a_pass_is_cut_into_slices_and_the_next_is_due_at_once():
     assert restart.due() == 0
 
 
-def test_between_two_spawns_of_a_pass_nothing_is_looked_at():
-    world = World(*'abc')
-    done = []
-    for process in world.group.processes.values():
-        process.behaves(stops_after=0.0)
-        process.spawn = lambda spawn=process.spawn: (done.append('spawn'), spawn())
-        process.transition = lambda look=process.transition: (done.append('look'), look())
-    begin(world).advance()
-    assert done[:3] == ['spawn'] * 3 and 'look' in done
-
-
-def test_a_pass_that_has_time_spawns_more_than_a_batch_in_their_order():
-    names = ['web_%03d' % number for number in range(2 * BATCH + 1)]
+def test_a_pass_spawns_in_the_order_of_the_names_whatever_the_order_of_the_ends():
+    names = ['web_%03d' % number for number in range(65)]
     world = World(*names)
     restart = begin(world)
     down(world, restart, *reversed(names))

@@ -6,10 +6,10 @@ import pytest
 from supervisor import events
 from supervisor.states import ProcessStates, SupervisorStates
 
+from supervisor_restarter.restart.faults import CannotRestart
 from supervisor_restarter.restart.group_restart import GroupRestart
 from supervisor_restarter.restart.plan import Action, Plan, Planned
 from supervisor_restarter.restart.restarts import Restarts
-from supervisor_restarter.restart.roster import CannotRestart
 from supervisor_restarter.restart.settings import Limit, Settings
 from tests.support.world import World
 from tests.unit.fakes import FakeReadiness, passes
@@ -239,9 +239,11 @@ def test_when_it_settles_a_hand_over_that_has_begun_is_finished(end):
     world = World(*'ab')
     restart = begin(world, ONE._replace(timeout=3.0))
     passes(world, restart, 1.1)
+    world['b.old'].transition = lambda: None  # it is not killed after its stopwaitsecs
     if end == 'cancel':
         restart.cancel()
-    passes(world, restart, 3.0)
+    passes(world, restart, 16.0)
+    assert restart.info()['state'] == 'SETTLING'
     ends(world, restart, 'b.old')
     assert restart.finished and names(world) == ['a', 'b']
     assert restart.info()['restarted'] == restart.info()['waiting'] == 1

@@ -1,0 +1,134 @@
+"""Two processes in one slot: a successor beside the old process, then a predecessor that leaves.
+
+supervisord handles what it finds in `group.processes`, so each of the two has a name there.
+"""
+
+import copy
+import functools
+from typing import Any
+
+from supervisor import events
+from supervisor.options import make_namespec
+from supervisor.states import ProcessStates
+
+from supervisor_restarter.daemon.logs import SharedLogs, name_in_logs
+from supervisor_restarter.restart.configs import same_logs
+from supervisor_restarter.restart.faults import CannotRestart, Failed, Faults
+from supervisor_restarter.restart.plan import Action, Plan
+from supervisor_restarter.restart.processes import Processes
+from supervisor_restarter.restart.slot import UP_STATES, Slot
+
+# What is added to the name of a slot for the second process that it has for a while.
+SUCCESSOR, PREDECESSOR = '.new', '.old'
+
+
+def name_of_slot(second: str) -> str:
+    """Return the name of the slot whose second process has a name; else that name."""
+    for suffix in (SUCCESSOR, PREDECESSOR):
+        if second.endswith(suffix):
+            return second[:-len(suffix)]
+    return second
+
+
+def check_names(group: Any, plan: Plan) -> None:
+    """Raise CannotRestart where a name that a surge needs is that of another process."""
+    names = {*group.processes, *(planned.name for planned in plan.slots)}
+    for planned in plan.having(Action.REPLACE):
+        for taken in (planned.name + SUCCESSOR, planned.name + PREDECESSOR):
+            if taken in names:
+                raise CannotRestart('%s: with max_surge a second process of %s would have this name'
+                                    % (make_namespec(group.config.name, taken), planned.name))
+
+
+class HandOver:
+    """Gives a slot of one group from one process to another."""
+
+    def __init__(self, processes: Processes):
+        self.processes = processes
+        self.group = processes.group
+
+    def start_successor(self, slot: Slot) -> None:
+        """Spawn a second process for a slot, beside the one that has it. Raises Failed.
+
+        To the program its name is that of the slot.
+        """
+        self._check_free(slot)
+        config = _named(slot, slot.config, SUCCESSOR)
+        config.environment = dict({'SUPERVISOR_PROCESS_NAME': slot.name},
+                                  **(config.environment or {}))
+        slot.successor = config.make_process(self.group)
+        slot.logs = SharedLogs(same_logs(slot.process.config, config))
+        try:
+            self.processes.spawn(slot, slot.successor)
+        finally:
+            # One that raised is nothing that supervisord should try to start
+            # (supervisor/process.py: transition, autostart).
+            if slot.successor.laststart:
+                self.group.processes[config.name] = slot.successor
+                name_in_logs(slot.successor, slot.name)
+
+    def hand_over(self, slot: Slot) -> None:
+        """Give the slot to its successor; the old process is its predecessor then. Raises Failed.
+        """
+        old, new = slot.process, slot.successor
+        self._check_free(slot, new)
+        self._keep_names_in_events(old, new)
+        processes = self.group.processes
+        del processes[new.config.name]
+        new.config, old.config = slot.config, _named(slot, old.config, PREDECESSOR)
+        processes[slot.name], processes[old.config.name] = new, old
+        slot.process, slot.predecessor, slot.successor = new, old, None
+        self.processes.configs.note()
+        self.processes.log('info', '%s: %s takes over from %s' % (
+            slot.name, _pid_of(new), _pid_of(old)))
+        if new.get_state() == ProcessStates.RUNNING:
+            # It became so under another name; who follows the slot by its name is told now.
+            events.notify(events.ProcessStateRunningEvent(new, ProcessStates.STARTING))
+
+    def let_go(self, slot: Slot) -> None:
+        """Stop the second process of a slot, and remove it when it is down. Raises Failed."""
+        leaving, trouble = slot.second, None
+        if leaving.get_state() in (*UP_STATES, ProcessStates.BACKOFF):
+            try:
+                self.processes.stop(leaving)
+            except Failed as why:
+                trouble = why
+        # UNKNOWN: it cannot be stopped, and stays where everybody can see it; in Supervisor 4.1
+        # without its process id (supervisor/process.py: kill).
+        if leaving.get_state() == ProcessStates.UNKNOWN or not leaving.pid:
+            if (leaving.get_state() != ProcessStates.UNKNOWN
+                    and self.group.processes.get(leaving.config.name) is leaving):
+                del self.group.processes[leaving.config.name]
+            slot.successor = slot.predecessor = None
+            slot.part_logs()
+        if trouble is not None:
+            raise trouble
+
+    def _check_free(self, slot: Slot, successor: Any = None) -> None:
+        """Raise Failed where somebody else has a process with a name for the second process."""
+        for name in (slot.name + SUCCESSOR, slot.name + PREDECESSOR):
+            if self.group.processes.get(name, successor) is not successor:
+                raise Failed(Faults.START_FAILED, 'somebody else has added a process %s: a second '
+                             'process of %s would have this name' % (name, slot.name))
+
+    def _keep_names_in_events(self, *processes: Any) -> None:
+        # A listener that is busy gets an event later, with the name that the process has by then
+        # (supervisor/events.py: ProcessStateEvent.payload).
+        for pool in self.processes.supervisord.process_groups.values():
+            if not hasattr(pool, 'event_buffer'):
+                continue
+            handled = [listener.event for listener in pool.processes.values()]
+            for event in pool.event_buffer + handled:
+                about = getattr(event, 'process', None)
+                if any(about is process for process in processes):
+                    event.payload = functools.partial(str, event.payload())
+
+
+def _pid_of(process: Any) -> str:
+    return 'pid %d' % process.pid if process.pid else 'one that has ended'
+
+
+def _named(slot: Slot, config: Any, suffix: str) -> Any:
+    named = copy.copy(config)
+    named.name = slot.name + suffix
+    return named

@@ -1,0 +1,129 @@
+"""What a restart does to the processes of its group."""
+
+import traceback
+from typing import Any, Callable
+
+from supervisor.datatypes import RestartUnconditionally
+from supervisor.states import ProcessStates
+
+from supervisor_restarter.daemon.spawn import spawn
+from supervisor_restarter.restart.configs import Configs
+from supervisor_restarter.restart.faults import Failed, Faults
+from supervisor_restarter.restart.slot import Slot
+
+
+class Processes:
+    """Spawns, stops and watches the processes of one group.
+
+    `configs` are those of its slots, `readiness` makes the watches for new processes, and
+    `changed(name)` is called when a watch has seen something.
+    """
+
+    def __init__(self, supervisord: Any, configs: Configs, readiness: Any, delay: float,
+                 changed: Callable[[str], Any]):
+        self.supervisord = supervisord
+        self.group = configs.group
+        self.configs = configs
+        self.readiness = readiness
+        self.delay = delay
+        self.changed = changed
+        # Processes that are all down give their shared socket back, and connections are refused
+        # (supervisor/socket_manager.py: ReferenceCounter); so it is held until they are up.
+        manager = getattr(self.group, 'socket_manager', None)
+        self._socket = manager.get_socket() if manager and manager.is_prepared() else None
+
+    def give_back(self) -> None:
+        """Hold nothing any more."""
+        self._socket = None
+
+    def are_there(self, slot: Slot) -> bool:
+        """Whether the group still has the process of a slot, or is yet to get it."""
+        return self.group.processes.get(slot.name) is slot.process or slot.is_not_added_yet
+
+    def reap(self, until: float, clock: Any) -> None:
+        """Let supervisord collect what has ended, until a monotonic time."""
+        # reap() stops after 100 (supervisor/supervisord.py: reap, recursionguard), and at one that
+        # ends in UNKNOWN (supervisor/process.py: finish, _assertInState).
+        children = self.supervisord.options.pidhistory
+        before = None
+        while before != len(children) and clock.monotonic() < until:
+            before = len(children)
+            try:
+                self.supervisord.reap()
+            except Exception:  # whatever it is, it must not keep the others down
+                before = None
+                self.log('critical', traceback.format_exc())
+
+    def stop(self, process: Any) -> None:
+        """Tell a process to stop. Raises Failed."""
+        message = process.stop()
+        if message is not None:
+            # The message ends with the traceback's last line (supervisor/process.py: kill).
+            raise Failed(Faults.STOP_FAILED, message.strip().splitlines()[-1])
+
+    def start(self, slot: Slot) -> None:
+        """Spawn the process of a slot, which is down. Raises Failed."""
+        try:
+            self.spawn(slot, slot.process)
+        finally:
+            self.configs.add(slot)
+
+    def spawn(self, slot: Slot, process: Any) -> None:
+        """Spawn a new process of a slot, and watch whether it becomes ready. Raises Failed."""
+        if process.get_state() == ProcessStates.BACKOFF:
+            process.stop()
+        trouble = None
+        try:
+            self._watch(slot, process)
+        except OSError as why:  # It is down, and so it has to come up all the same.
+            trouble = Failed(Faults.NOT_READY, 'cannot be seen: %s' % why)
+        try:
+            spawn(process, slot.watch.environment if slot.watch is not None else {})
+        except OSError as why:  # supervisor/process.py: FastCGISubprocess.before_spawn
+            raise Failed(Faults.SPAWN_ERROR, str(why)) from None
+        slot.watched = process.pid
+        if process.spawnerr:
+            raise Failed(Faults.SPAWN_ERROR, process.spawnerr)
+        if trouble is not None:
+            raise trouble
+
+    def look_for_readiness(self, slot: Slot) -> None:
+        """Look whether the new process of a slot is ready, whoever spawned it. Raises Failed."""
+        process = slot.newest
+        if slot.declaration is not None and process.pid and process.pid != slot.watched:
+            # Somebody else, or Supervisor's autorestart, has spawned it. A process that was to
+            # notify has no socket for that: Supervisor's state is all that can be known of it.
+            slot.close_watch()
+            slot.watched = process.pid
+            if slot.declaration.can_be_asked:
+                try:
+                    self._watch(slot, process)
+                except OSError as why:
+                    raise Failed(Faults.NOT_READY, 'cannot be seen: %s' % why) from None
+        if slot.watch is not None:
+            slot.watch.look()
+
+    def _watch(self, slot: Slot, process: Any) -> None:
+        slot.close_watch()
+        if slot.declaration is not None:
+            slot.watch = self.readiness.watch(process, slot.declaration, self.delay,
+                                              lambda: self._seen(slot))
+
+    def _seen(self, slot: Slot) -> None:
+        if slot.watch is not None and slot.watch.ready:
+            self.log('info', '%s: ready: %s' % (slot.name, slot.watch.seen))
+        self.changed(slot.name)
+
+    def log(self, level: str, message: str) -> None:
+        """Write a line about the group to supervisord's log."""
+        getattr(self.supervisord.options.logger, level)(
+            'restarter: %s: %s' % (self.group.config.name, message))
+
+
+def comes_up(process: Any) -> bool:
+    """Whether a process is not up, and supervisord is about to bring it up by itself."""
+    state, config = process.get_state(), process.config
+    if state == ProcessStates.EXITED:  # supervisor/process.py: transition
+        return config.autorestart is RestartUnconditionally or (
+            bool(config.autorestart) and process.exitstatus not in config.exitcodes)
+    return state in (ProcessStates.STARTING, ProcessStates.BACKOFF)

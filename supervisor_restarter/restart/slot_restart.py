@@ -1,0 +1,338 @@
+"""What a restart does with one slot, from the call to its end: the whole story in one place."""
+
+import math
+import traceback
+from typing import Any, Iterator, Optional
+
+from supervisor.states import ProcessStates
+
+from supervisor_restarter.restart.faults import Failed, Faults
+from supervisor_restarter.restart.handover import HandOver
+from supervisor_restarter.restart.pacing import START_FIRST, STOP_FIRST, Times
+from supervisor_restarter.restart.processes import Processes
+from supervisor_restarter.restart.report import Report
+from supervisor_restarter.restart.slot import (
+    SEEN_DOWN,
+    THEIRS,
+    UP_STATES,
+    Phase,
+    Slot,
+)
+from supervisor_restarter.text import shown
+
+# What a story waits for: that something changes, its turn, that its process may be spawned.
+CHANGE, TURN, SPAWN = 'change', 'turn', 'spawn'
+
+
+CHANGING = (ProcessStates.STARTING, ProcessStates.STOPPING)
+
+
+class Gone(Exception):
+    """Somebody else has removed the process."""
+
+
+class Replaced(Exception):
+    """Somebody else, or Supervisor's autorestart, replaces the process: theirs counts."""
+
+
+class SlotRestart:
+    """The story of one slot.
+
+        story = SlotRestart(slot, processes, hand_over, report, times)
+        story.go_on()                # until it waits; `waits_for` says for what
+        story.go_on(STOP_FIRST)      # it was its turn
+        assert slot.phase == Phase.STOPPING
+
+    After each `yield` the world may be another one: somebody else may have done anything, and the
+    restart may settle.
+    """
+
+    def __init__(self, slot: Slot, processes: Processes, hand_over: HandOver, report: Report,
+                 times: Times):
+        self.slot = slot
+        self.processes = processes
+        self.hand_over = hand_over
+        self.report = report
+        self.times = times
+        self._up_pid = 0
+        self._up_since = math.inf  # since when that one is up, in monotonic seconds
+        self._story = self._from_call_to_end()
+        self.waits_for: Optional[str] = next(self._story)
+
+    def go_on(self, turn: str = '') -> None:
+        """Go on until the next wait; `turn` says which way it goes, where it waited for its turn.
+        """
+        try:
+            self.waits_for = self._story.send(turn)
+        except StopIteration:
+            self.waits_for = None
+
+    # the story
+
+    def _from_call_to_end(self) -> Iterator[str]:
+        slot = self.slot
+        yield CHANGE
+        try:
+            if slot.is_removed:
+                yield from self._remove()
+            elif slot.found_down and not slot.planned.runs:
+                yield from self._configure()
+            else:
+                yield from self._replace()
+        except Gone:
+            self._move(Phase.REMOVED)
+        except Failed as why:
+            self._fail(why)
+        except Exception as why:  # whatever it is, it must not keep the others down
+            self.processes.log('critical', '%s: %s' % (slot.name, traceback.format_exc()))
+            self._fail(Failed(Faults.FAILED, '%s: %s' % (type(why).__name__, why)))
+        yield from self._until_it_has_one_process()
+
+    def _replace(self) -> Iterator[str]:
+        try:
+            turn = yield from self._until_its_turn()
+            if turn == START_FIRST and not (yield from self._start_first()):
+                turn = yield from self._until_its_turn()
+            if turn != START_FIRST:
+                yield from self._stop_first(turn == STOP_FIRST)
+        except Replaced:
+            pass
+        while True:  # to the end of the restart: if it leaves again, that is a fault
+            self._look()
+            up = self._is_up(self.slot.process)
+            running = self.slot.state != ProcessStates.STARTING
+            self._move(Phase.RESTARTED if up and running else Phase.STARTING)
+            yield CHANGE
+
+    def _stop_first(self, is_up: bool) -> Iterator[str]:
+        slot, processes = self.slot, self.processes
+        processes.configs.prepare(slot)
+        if is_up:
+            processes.stop(slot.process)
+        may_spawn = ''
+        while not may_spawn:
+            yield from self._until_down()
+            processes.configs.apply(slot)
+            may_spawn = yield SPAWN
+            self._look()
+            may_spawn = may_spawn if self._is_down() else ''
+        processes.start(slot)
+        self._move(Phase.STARTING)
+
+    def _start_first(self) -> Iterator[str]:
+        """Return whether the successor has taken over; not where the restart settles before."""
+        slot = self.slot
+        self.processes.configs.prepare(slot)
+        self.hand_over.start_successor(slot)
+        self._move(Phase.STARTING)
+        while not self._successor_is_up():
+            yield CHANGE
+            if self.report.settles:
+                self._move(Phase.WAITING)
+                yield from self._until_it_has_one_process()
+                return False
+        self.hand_over.hand_over(slot)
+        self._move(Phase.STOPPING)
+        while slot.predecessor is not None:
+            self._is_up(slot.process)
+            self.hand_over.let_go(slot)
+            if slot.predecessor is not None:
+                yield CHANGE
+                self._look()
+        return True
+
+    def _remove(self) -> Iterator[str]:
+        slot = self.slot
+        yield from self._until_its_turn()
+        if slot.state in UP_STATES:
+            self.processes.stop(slot.process)
+        yield from self._until_down()
+        self.processes.configs.remove(slot)
+        self._move(Phase.REMOVED)
+
+    def _configure(self) -> Iterator[str]:
+        self.processes.configs.apply_without_start(self.slot)
+        while True:
+            self._move(Phase.RESTARTED)
+            yield CHANGE
+            self._look()
+
+    # what it waits for
+
+    def _until_its_turn(self) -> Iterator[str]:
+        """Return which way its turn goes; '' where its process is down without a turn."""
+        slot, turn = self.slot, ''
+        while not slot.found_down:
+            self._look()
+            if slot.state == ProcessStates.UNKNOWN:
+                raise Failed(Faults.BAD_STATE, 'its state is UNKNOWN')
+            if not slot.is_removed and (
+                    slot.replaced_by_somebody_else() or slot.stopped_by_somebody_else()):
+                raise Replaced
+            if slot.state not in UP_STATES:
+                return ''
+            if turn:
+                return turn
+            turn = yield TURN
+        return ''
+
+    def _until_down(self) -> Iterator[str]:
+        self._move(Phase.STOPPING)
+        while not self._is_down():
+            yield CHANGE
+            self._look()
+
+    def _until_it_has_one_process(self) -> Iterator[str]:
+        """However the story ends, no second process stays."""
+        slot = self.slot
+        while slot.second is not None:
+            try:
+                self._let_time_pass()
+                self.hand_over.let_go(slot)
+            except Failed as why:
+                self.processes.log('warn', '%s: its second process: %s' % (
+                    slot.name, why.explanation))
+            except Exception:
+                self.processes.log('critical', '%s: %s' % (slot.name, traceback.format_exc()))
+            if slot.second is not None:
+                yield CHANGE
+
+    # what it sees
+
+    def _look(self) -> None:
+        """See what time has done to the processes. Raises Gone."""
+        self._let_time_pass()
+        if not self.processes.are_there(self.slot):
+            raise Gone
+
+    def _let_time_pass(self) -> None:
+        slot = self.slot
+        if slot.logs is not None:
+            slot.logs.join(slot.process, slot.second)
+        second = slot.second
+        for process in (slot.process,) if second is None else (slot.process, second):
+            if process.get_state() in CHANGING:
+                process.transition()
+
+    def _is_down(self) -> bool:
+        """Whether the new process may be spawned. Raises Failed, Replaced."""
+        slot = self.slot
+        if slot.state == ProcessStates.UNKNOWN:
+            raise Failed(Faults.STOP_FAILED, 'its state became UNKNOWN')
+        if slot.replaced_by_somebody_else() and not slot.is_removed:
+            raise Replaced
+        if slot.state in UP_STATES and slot.process.pid != slot.pid_at_call:
+            raise _started_with_old_configuration()
+        return slot.can_be_spawned(self.times.clock.time())
+
+    def _successor_is_up(self) -> bool:
+        """Whether the successor may take over. Raises Failed, Gone."""
+        slot = self.slot
+        self._look()
+        if slot.state == ProcessStates.UNKNOWN:
+            raise Failed(Faults.BAD_STATE, 'its state became UNKNOWN')
+        if slot.stopped_by_somebody_else():
+            self._check_state(slot.process)
+            return False
+        try:
+            return self._is_up(slot.successor)
+        except Failed as why:
+            words = slot.last_words()
+            if words:
+                raise Failed(why.code, '%s; it said last: %s' % (
+                    why.explanation, shown(words))) from None
+            raise
+
+    def _is_up(self, process: Any) -> bool:
+        """Whether a new process is up: RUNNING and ready, or said to be ready before that, and all
+        this for `min_ready_seconds`.
+
+        Raises Failed where it will not be up, or has not been in its time.
+        """
+        slot, now = self.slot, self.times.clock.monotonic()
+        self.processes.look_for_readiness(slot)
+        runs = self._check_state(process)
+        serves = slot.ready and (runs or (
+            slot.watch is not None and process.get_state() == ProcessStates.STARTING))
+        if not serves or process.pid != self._up_pid:
+            self._up_pid, self._up_since = process.pid, math.inf
+        if serves:
+            self._up_since = min(self._up_since, now)
+        slot.up = (now >= self._up_since + self.times.min_ready_seconds
+                   or process.get_state() == ProcessStates.EXITED)
+        if slot.is_awaited and now >= self.times.deadline_of(slot):
+            raise Failed(Faults.NOT_READY, 'after %.3g seconds: %s' % (
+                now - self.times.began_for(slot), slot.watch.seen))
+        return slot.up
+
+    def _check_state(self, process: Any) -> bool:
+        """Whether a new process is RUNNING, by its state alone. Raises Failed where it will not be.
+        """
+        slot, state = self.slot, process.get_state()
+        if process is slot.process and state in UP_STATES and not slot.has_new_configuration:
+            raise _started_with_old_configuration()
+        if state in CHANGING or (
+                state == ProcessStates.STOPPED
+                and 0 <= self.times.clock.time() - process.laststop < THEIRS):
+            return False
+        if state == ProcessStates.RUNNING:
+            return True
+        if state == ProcessStates.EXITED:
+            # With startsecs = 0 a program may exit at once.
+            if (process.config.startsecs == 0 and process.exitstatus in process.config.exitcodes
+                    and slot.ready):
+                return True
+            why = ('ended by a signal' if process.exitstatus == -1  # options.py: decode_wait_status
+                   else 'exited with status %s' % process.exitstatus)
+            why += '' if slot.ready else ' before it was ready'
+        elif state == ProcessStates.STOPPED:
+            why = 'stopped by somebody else'
+        else:
+            why = process.spawnerr or 'left again before it was RUNNING'
+        raise Failed(Faults.START_FAILED, why)
+
+    def next_look(self) -> float:
+        """Return when time alone lets it go on, in monotonic seconds; infinity for never."""
+        slot, clock = self.slot, self.times.clock
+        now, wall = clock.monotonic(), clock.time()
+        # supervisor/process.py: transition asks for more than startsecs, hence the millisecond.
+        times = [now + 0.001 + max(0.0, _seconds_to_change(process, wall))
+                 for process in (slot.process, slot.second)
+                 if process is not None and process.get_state() != ProcessStates.RUNNING]
+        if slot.is_awaited:
+            times += [now + slot.watch.due(), self.times.deadline_of(slot)]
+        if not slot.up and self._up_since < math.inf:
+            times.append(self._up_since + self.times.min_ready_seconds)
+        return min(times, default=math.inf)
+
+    # where it stands
+
+    def _move(self, phase: str) -> None:
+        slot = self.slot
+        if phase != slot.phase:
+            slot.phase = phase
+            slot.changes.append((phase, self.times.clock.monotonic()))
+        if phase not in (Phase.STOPPING, Phase.STARTING):
+            slot.close_watch()
+
+    def _fail(self, why: Failed) -> None:
+        self._move(Phase.FAILED)
+        self.report.fail(self.slot, why)
+
+
+def _started_with_old_configuration() -> Failed:
+    return Failed(Faults.START_FAILED, 'started by somebody else, with its old configuration')
+
+
+def _seconds_to_change(process: Any, wall: float) -> float:
+    """Return the seconds until time alone changes what is to be done with a process.
+
+    `wall` is Supervisor's time, `time.time()`. Ask after `transition()`, which corrects the times
+    of a process when the system clock was set back (supervisor/process.py:
+    _check_and_adjust_for_system_clock_rollback).
+    """
+    if process.get_state() == ProcessStates.STARTING:
+        return process.laststart + process.config.startsecs - wall
+    if process.get_state() == ProcessStates.STOPPING:
+        return process.delay - wall
+    return SEEN_DOWN / 2
