@@ -8,7 +8,7 @@
 # make dist        sdist and wheel, in dist/
 # make benchmark   the comparison with what else there is, and its pictures, in build/benchmarks;
 #                  RESULTS=benchmarks/results PICTURES=docs to replace those that are shown
-#                  BENCHMARK='--parts floor surge' for some of it
+#                  BENCHMARK='--parts floor requests' for some of it
 # make benchmark-python    only its environment: prints the Python that has all contenders
 # make chaos       random faults against a real supervisord; SECONDS=60 SEED=any
 #                  (give SECONDS after `make`: as a variable before it, bash counts with it)
