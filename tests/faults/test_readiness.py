@@ -192,6 +192,7 @@ def test_messages_without_end_do_not_hold_the_main_loop():
         assert daemon.descriptors_at_rest() == descriptors
 
 
+@pytest.mark.stress
 def test_a_thousand_processes_are_asked_and_nothing_is_left():
     def answer(connection):
         connection.recv(4096)

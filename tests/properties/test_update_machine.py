@@ -1,16 +1,14 @@
 """The promises of an update, whatever its processes, its file and everybody else do.
 
 A hypothesis state machine around Supervisor's own code; see `tests.support.world` for what is not
-real. CHAOS_EXAMPLES=20000 tries more than CI does, each time others.
+real.
 """
 
 import itertools
-import os
 import signal
 from typing import NamedTuple
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from supervisor.datatypes import Automatic
 from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
@@ -22,6 +20,7 @@ from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.plan import Action, to_update
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
+from tests.properties.searching import searches
 from tests.support.world import (
     NEVER,
     Config,
@@ -34,8 +33,6 @@ from tests.support.world import (
     make_supervisord,
     the_time_of,
 )
-
-EXAMPLES = int(os.environ.get('CHAOS_EXAMPLES', '0'))
 
 FOUND = [ProcessStates.RUNNING] * 6 + [
     ProcessStates.STARTING, ProcessStates.STOPPED, ProcessStates.EXITED, ProcessStates.FATAL,
@@ -436,8 +433,5 @@ class ARelease(AnUpdate):
         self.somebody_updates(chosen, False)
 
 
-AnUpdate.TestCase.settings = ARelease.TestCase.settings = settings(
-    max_examples=EXAMPLES or 300, derandomize=not EXAMPLES, stateful_step_count=12, deadline=None,
-    print_blob=True, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
-TestAnUpdate = AnUpdate.TestCase
-TestARelease = ARelease.TestCase
+TestAnUpdate, TestLongAnUpdate = searches(AnUpdate, 200, 1000, 12)
+TestARelease, TestLongARelease = searches(ARelease, 200, 1000, 12)
