@@ -16,8 +16,8 @@ from supervisor.http import supervisor_auth_handler
 from supervisor.medusa.xmlrpc_handler import collector
 from supervisor.states import getProcessStateDescription
 
+from supervisor_restarter.options import Configured
 from supervisor_restarter.restart.pacing import pacing_for
-from supervisor_restarter.restart.settings import Configured
 from supervisor_restarter.text import shown
 
 PATH = '/restarter'

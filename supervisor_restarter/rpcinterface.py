@@ -3,24 +3,24 @@
 import functools
 import inspect
 import types
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Sequence
 
 from supervisor.http import NOT_DONE_YET
 from supervisor.options import split_namespec
 from supervisor.states import SupervisorStates
 
 from supervisor_restarter import __version__
+from supervisor_restarter import options as plugin_options
 from supervisor_restarter.daemon import configuration
 from supervisor_restarter.daemon.mainloop import MainLoop
 from supervisor_restarter.daemon.readiness import Readiness
 from supervisor_restarter.page import Page
-from supervisor_restarter.restart import settings
 from supervisor_restarter.restart.faults import Faults, RPCError
-from supervisor_restarter.restart.plan import Plan
+from supervisor_restarter.restart.plan import Action, Plan
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.text import kind, shown
 
-API_VERSION = '3.2'
+API_VERSION = '3.3'
 
 
 class _RPCMethod:
@@ -55,7 +55,7 @@ class RestarterNamespaceRPCInterface:
     """
 
     def __init__(self, supervisord: Any, restarts: Restarts, mainloop: MainLoop,
-                 configured: settings.Configured):
+                 configured: plugin_options.Configured):
         self.supervisord = supervisord
         self._restarts = restarts
         self._mainloop = mainloop
@@ -72,7 +72,7 @@ class RestarterNamespaceRPCInterface:
     def getAPIVersion(self):
         """ Return the version of the RPC API of this namespace
 
-        @return string version  '3.2'
+        @return string version  '3.3'
         """
         self._update('getAPIVersion')
         return API_VERSION
@@ -88,25 +88,35 @@ class RestarterNamespaceRPCInterface:
 
     @_RPCMethod
     def restartProcessGroup(self, name, options={}):  # noqa: B006  it is never changed
-        """ Restart all processes of a group, each as soon as it is down
+        """ Restart the processes of a group, each as soon as it is down
 
         The restart goes on in supervisord whatever happens to the caller. Faults that are raised:
-        BAD_GROUP, RESTART_IN_PROGRESS, TIMEOUT, STOPPED_EARLY, CANCELLED, SHUTDOWN_STATE,
-        INCORRECT_PARAMETERS; with reread also those of updateProcessGroup.
+        BAD_GROUP, RESTART_IN_PROGRESS, NO_RESTART, TIMEOUT, STOPPED_EARLY, CANCELLED,
+        SHUTDOWN_STATE, INCORRECT_PARAMETERS; with reread also those of updateProcessGroup.
 
         @param string name     The group; 'group:*' and 'group:' mean it too
-        @param struct options  May be left out. Overrides the configuration for this call: delay
-                               and timeout in seconds, stagger_factor, max_unavailable and
-                               max_surge (a number or a percentage such as '25%'); and wait: false
-                               to return at once; reread: true to restart it with its configuration
-                               in the file
+        @param struct options  May be left out. Overrides the configuration for this call: delay,
+                               timeout and min_ready_seconds in seconds, stagger_factor,
+                               max_unavailable and max_surge (a number or a percentage such as
+                               '25%'), only_running: true to leave what is STOPPED or EXITED. And
+                               for this call alone: wait: false to return at once; processes: an
+                               array of the names of those to restart, and no others; reread: true
+                               to restart them with their configuration in the file; resume: true
+                               to restart what the last restart of the group left as it was, or
+                               could not start, with the options that it had
         @return boolean result  True; or an array of faults, structs of code, text, group and name,
                                when some processes have failed and all others have restarted
         """
         self._update('restartProcessGroup')
         group = self._group_name(name)
-        call = self._call('restartProcessGroup', group, options, 'reread')
-        return self._begin(group, call, self._plan(group, restart=True) if call.reread else None)
+        call = self._call('restartProcessGroup', group, options, 'processes', 'reread', 'resume')
+        if call.resume:
+            names, settings, reread = self._restarts.left(group)
+            call = plugin_options.from_call(settings, options)._replace(
+                processes=names, reread=call.reread or reread)
+        plan = self._plan(group, restart=True) if call.reread else None
+        plan = self._restarts.limited(group, plan, call.processes, call.settings.only_running)
+        return self._begin(group, call, plan, call.processes if call.resume else None)
 
     @_RPCMethod
     def updateProcessGroup(self, name, options={}):  # noqa: B006  it is never changed
@@ -119,19 +129,21 @@ class RestarterNamespaceRPCInterface:
         whole; SPAWN_ERROR for a program that does not exist.
 
         @param string name     The group; 'group:*' and 'group:' mean it too
-        @param struct options  May be left out. Those of restartProcessGroup without reread; and
-                               dry_run: true to be told what would be done
+        @param struct options  May be left out. Those of restartProcessGroup without reread and
+                               resume; and dry_run: true to be told what would be done
         @return boolean result  As restartProcessGroup; or with dry_run an array of structs of name,
                                action (keep, replace, add, remove) and changed, an array of the
                                names of the options that have changed
         """
         self._update('updateProcessGroup')
         group = self._group_name(name)
-        call = self._call('updateProcessGroup', group, options, 'dry_run')
-        plan = self._plan(group)
+        call = self._call('updateProcessGroup', group, options, 'processes', 'dry_run')
+        plan = self._restarts.limited(group, self._plan(group), call.processes,
+                                      call.settings.only_running)
         if call.dry_run:
             return [slot.struct() for slot in plan.slots]
-        return self._begin(group, call, plan)
+        done = [slot.name for slot in plan.slots if slot.action != Action.KEEP]
+        return self._begin(group, call, plan, done)
 
     @_RPCMethod
     def getRestartInfo(self, name, slots=False):
@@ -166,10 +178,10 @@ class RestarterNamespaceRPCInterface:
         self._mainloop.turn()
         return True
 
-    def _call(self, method: str, group: str, options: Any, flag: str) -> settings.Call:
+    def _call(self, method: str, group: str, options: Any, *flags: str) -> plugin_options.Call:
         try:
-            return settings.from_call(self._configured.of(group), options, ('wait', flag))
-        except settings.BadOption as why:
+            return plugin_options.from_call(self._configured.of(group), options, ('wait', *flags))
+        except plugin_options.BadOption as why:
             raise RPCError(Faults.INCORRECT_PARAMETERS, '%s: %s' % (method, why)) from None
 
     def _plan(self, group: str, restart: bool = False) -> Plan:
@@ -179,13 +191,14 @@ class RestarterNamespaceRPCInterface:
             raise RPCError(Faults.CANT_REREAD, '%s: %s' % (group, why)) from None
         return self._restarts.plan(group, configs, restart)
 
-    def _begin(self, group: str, call: settings.Call, plan: Optional[Plan]) -> Any:
+    def _begin(self, group: str, call: plugin_options.Call, plan: Plan,
+               of: Optional[Sequence[str]]) -> Any:
         try:
             self._mainloop.prepare()
         except OSError as why:
             raise RPCError(Faults.FAILED, '%s: not begun: %s' % (group, why)) from None
         try:
-            restart = self._restarts.begin(group, call.settings, plan)
+            restart = self._restarts.begin(group, call.settings, plan, of)
         except RPCError:
             self._mainloop.turn()
             raise
@@ -237,8 +250,8 @@ def make_rpcinterface(supervisord: Any, **config: str) -> RestarterNamespaceRPCI
     """Make the restarter namespace for one of supervisord's HTTP servers.
 
     `config` are the options of the section [rpcinterface:restarter], as text. Raises
-    `settings.BadOption`, a ValueError, for a value that cannot be; supervisord does not start then.
-    Raises SystemExit where it is supervisorctl's section that names this factory.
+    BadOption, a ValueError, for a wrong value; supervisord does not start then. Raises SystemExit
+    where it is supervisorctl's section that names this factory.
     """
     if not hasattr(supervisord, 'process_groups'):  # it is a supervisorctl
         supervisord.options.usage(
@@ -246,8 +259,8 @@ def make_rpcinterface(supervisord: Any, **config: str) -> RestarterNamespaceRPCI
             'supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerplugin')
     logger = supervisord.options.logger
     try:
-        configured = settings.from_config(config, logger.warn)
-    except settings.BadOption as why:
+        configured = plugin_options.from_config(config, logger.warn)
+    except plugin_options.BadOption as why:
         logger.critical('restarter: %s' % why)
         raise
     # All HTTP servers of a supervisord share these, so they are kept with it.

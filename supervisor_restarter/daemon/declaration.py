@@ -1,4 +1,7 @@
-"""What a program declares of its readiness, as RESTARTER_READY in its environment."""
+"""What a program declares of its readiness, as RESTARTER_READY in its environment.
+
+RESTARTER_READY_HOST there is the name by which an HTTP server knows itself.
+"""
 
 import ipaddress
 import re
@@ -9,9 +12,10 @@ from urllib.parse import urlsplit
 from supervisor_restarter import __version__
 from supervisor_restarter.text import shown
 
-VARIABLE = 'RESTARTER_READY'
-ALLOWED = ('must be notify, http://HOST:PORT/PATH, tcp://HOST:PORT or unix:///PATH, where HOST is '
-           'an IP address or localhost')
+VARIABLE, HOST_VARIABLE = 'RESTARTER_READY', 'RESTARTER_READY_HOST'
+ALLOWED = ('must be notify, listen, http://HOST:PORT/PATH, http://unix:/PATH:/PATH, '
+           'tcp://HOST:PORT or unix:///PATH, where HOST is an IP address or localhost')
+ALLOWED_HOST = 'must be a host name, such as www.example.org, or one with a port'
 
 # What fits into the address of a unix socket, in bytes, on every system.
 LONGEST_PATH = 103
@@ -24,7 +28,7 @@ class Declaration(NamedTuple):
     """A value of RESTARTER_READY: `text`.
 
     `family` and `address` are those of the socket to connect to, and `request` is what to ask
-    there, where a connection alone does not say enough. With `notify` there is no address.
+    there, where a connection alone does not say enough. `notify` and `listen` have no address.
     """
 
     text: str
@@ -33,9 +37,14 @@ class Declaration(NamedTuple):
     request: bytes = b''
 
     @property
+    def notifies(self) -> bool:
+        """Whether a process says it itself, on a socket that it must have been given."""
+        return self.text == 'notify'
+
+    @property
     def can_be_asked(self) -> bool:
-        """Whether a process can be asked for its readiness, whoever has spawned it."""
-        return self.family is not None
+        """Whether it can be seen of a process, whoever has spawned it."""
+        return not self.notifies
 
 
 def declared(environment: Any) -> Optional[Declaration]:
@@ -47,9 +56,12 @@ def declared(environment: Any) -> Optional[Declaration]:
     value = (environment or {}).get(VARIABLE)
     if value is None:
         return None
+    host = environment.get(HOST_VARIABLE)
+    if host is not None and not re.fullmatch(r'[A-Za-z0-9._-]+(:[0-9]{1,5})?', host):
+        raise ValueError("%s = '%s': it %s" % (HOST_VARIABLE, shown(host), ALLOWED_HOST))
     try:
-        declaration = _parse(value)
-        if not declaration.can_be_asked and 'NOTIFY_SOCKET' in environment:
+        declaration = _parse(value, host)
+        if declaration.notifies and 'NOTIFY_SOCKET' in environment:
             raise _Wrong('NOTIFY_SOCKET is in the environment of its configuration too')
         return declaration
     except _Wrong as why:
@@ -61,8 +73,8 @@ class _Wrong(ValueError):
     """What is wrong with a value."""
 
 
-def _parse(text: str) -> Declaration:
-    if text == 'notify':
+def _parse(text: str, name: Optional[str]) -> Declaration:
+    if text in ('notify', 'listen'):
         return Declaration(text)
     scheme, separator, rest = text.partition('://')
     if not separator:
@@ -71,18 +83,33 @@ def _parse(text: str) -> Declaration:
         return Declaration(text, socket.AF_UNIX, _path(rest))
     if scheme not in ('http', 'tcp'):
         raise _Wrong('%s is not supported' % shown(scheme + '://'))
-    if not re.fullmatch('[!-~]*', rest):  # a line of the request, as it is
-        raise _Wrong('the address has characters that must not be there')
+    if scheme == 'http' and rest.startswith('unix:'):  # as nginx writes it (proxy_pass)
+        path, _, target = rest[len('unix:'):].partition(':')
+        return Declaration(text, socket.AF_UNIX, _path(path),
+                           _request(target or '/', name or 'localhost'))
+    _check_characters(rest)
     family, address, host = _host(text)
     parts = urlsplit(text)
     if scheme == 'tcp':
         if parts.path or parts.query or parts.fragment:
             raise _Wrong('tcp has no path')
         return Declaration(text, family, address)
-    if parts.fragment:
+    target = rest[len(parts.netloc):]
+    return Declaration(text, family, address, _request(target or '/', name or host))
+
+
+def _request(target: str, host: str) -> bytes:
+    _check_characters(target)
+    if '#' in target:
         raise _Wrong('a fragment is not for the server')
-    target = (parts.path or '/') + ('?' + parts.query if parts.query else '')
-    return Declaration(text, family, address, (REQUEST % (target, host)).encode('ascii'))
+    if not target.startswith(('/', '?')):
+        raise _Wrong('the path to ask for does not begin with /')
+    return (REQUEST % ('/' * target.startswith('?') + target, host)).encode('ascii')
+
+
+def _check_characters(text: str) -> None:
+    if not re.fullmatch('[!-~]*', text):  # a line of the request, as it is
+        raise _Wrong('the address has characters that must not be there')
 
 
 def _path(path: str) -> str:

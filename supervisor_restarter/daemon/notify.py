@@ -8,42 +8,60 @@ import socket
 import tempfile
 import time
 import traceback
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+from supervisor import events
+from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.declaration import LONGEST_PATH
 from supervisor_restarter.daemon.socket_map import check_spare, forget
 
 LONGEST_MESSAGE = 4096  # bytes
 AT_ONCE = 100  # messages that are read before others have their turn
+REST = 0.1  # seconds until more are read than that, of a process that nobody waits for
+
+_ENDED = (events.ProcessStateStoppedEvent, events.ProcessStateExitedEvent,
+          events.ProcessStateBackoffEvent, events.ProcessStateFatalEvent)
 
 EXTEND = re.compile(rb'EXTEND_TIMEOUT_USEC=([0-9]{1,18})')
 
 
 class Sockets:
-    """The folder that has the sockets of a supervisord; it is there while there is one."""
+    """The folder that has the sockets of a supervisord; it is there while there is one.
+
+    Each stays as long as its process: one that was ready long ago may start a worker anew, which
+    says so, and fails where nobody hears it.
+    """
 
     def __init__(self, options: Any):
         self.options = options
         self._folder = ''
         self._open = 0
         self._count = 0
+        self._living: Dict[int, Notification] = {}
+        # Until events.clear() (supervisor/supervisord.py: run).
+        events.subscribe(events.ProcessStateEvent, self._on_process_state)
+        events.subscribe(events.SupervisorStoppingEvent, self._on_stopping)
 
-    def open(self, user: Any) -> socket.socket:
-        """Return a socket that only a user can send to, and that never blocks.
+    def open(self, process: Any) -> socket.socket:
+        """Return a socket that the user of a process can send to, and that never blocks.
 
-        `user` is a user id, or None for that of supervisord. Raises OSError.
+        Raises OSError.
         """
         made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._open += 1
+        user = process.config.uid
         try:
-            check_spare(made.fileno())
+            check_spare(self.options, process.group)
             made.setblocking(False)
             if not self._folder:
                 self._folder = tempfile.mkdtemp(prefix='restarter-notify-', dir=_parent())
                 os.chmod(self._folder, 0o711)
             self._count += 1
             path = os.path.join(self._folder, str(self._count))
-            with _umask(0o177):
+            # What root runs may become another user (su, setpriv) before it sends; others cannot
+            # find the folder's name.
+            with _umask(0o111 if (os.geteuid() if user is None else user) == 0 else 0o177):
                 made.bind(path)
             if user is not None:
                 os.chown(path, user, -1)
@@ -67,26 +85,58 @@ class Sockets:
             except OSError as why:
                 self.options.logger.warn('restarter: %s cannot be removed: %s' % (path, why))
 
+    def keep(self, notification: 'Notification') -> None:
+        """Let a notification be there as long as its process."""
+        self._living[id(notification.process)] = notification
+
+    def forget(self, notification: 'Notification') -> None:
+        """Let it not be there any more."""
+        if self._living.get(id(notification.process)) is notification:
+            del self._living[id(notification.process)]
+
+    def _on_process_state(self, event: events.ProcessStateEvent) -> None:
+        # The event comes while the process still has its id (supervisor/process.py: finish); and
+        # in Supervisor 4.2.0 before it has its new state, so that the event's class tells.
+        if isinstance(event, _ENDED):
+            self._end(self._living.get(id(event.process)))
+
+    def _on_stopping(self, event: events.SupervisorStoppingEvent) -> None:
+        for notification in list(self._living.values()):
+            # supervisord does not wait for it (supervisor/states.py: STOPPED_STATES).
+            if notification.process.get_state() == ProcessStates.UNKNOWN:
+                self._end(notification)
+
+    @staticmethod
+    def _end(notification: Optional['Notification']) -> None:
+        if notification is not None:
+            notification.end()
+
 
 class Notification:
     """The watch for a process that says it itself, as `Readiness.watch` returns it.
 
     It is an entry of the socket map, and reads whatever comes: senders wait when they are not read.
+    Once closed it only does that, until its process has ended.
     """
 
     awaited = 'notify'
+    early = True
 
-    def __init__(self, options: Any, sockets: Sockets, user: Any, changed: Callable[[], None],
+    def __init__(self, options: Any, sockets: Sockets, process: Any, changed: Callable[[], None],
                  clock: Any = time):
         self.options = options
         self.sockets = sockets
+        self.process = process
         self.changed = changed
         self.clock = clock
         self.ready = False
         self.extended_until = -math.inf
-        self._socket = sockets.open(user)
+        self._closed = False
+        self._rests_until = -math.inf
+        self._socket = sockets.open(process)
         self.environment = {'NOTIFY_SOCKET': self._socket.getsockname()}
         options.get_socket_map()[self._socket.fileno()] = self
+        sockets.keep(self)
 
     @property
     def seen(self) -> str:
@@ -101,16 +151,30 @@ class Notification:
         """Return that there is no time at which to look."""
         return math.inf
 
+    def in_the_way(self) -> str:
+        """Return that nobody else can be seen."""
+        return ''
+
     def close(self) -> None:
+        """See nothing more; where there is no process, give everything back."""
+        self._closed = True
+        if not self.process.pid:
+            self.end()
+
+    def end(self) -> None:
         """Give everything back."""
+        self._closed = True
         if self._socket.fileno() != -1:
+            self.sockets.forget(self)
             forget(self.options, self._socket.fileno())
             self.sockets.close(self._socket)
 
     # what supervisord asks of an entry in its socket map (supervisor/supervisord.py: runforever)
 
     def readable(self) -> bool:
-        return True
+        # One that never stops sending, and for which nobody waits, does not keep supervisord busy.
+        return (not self._closed or self._socket.fileno() == -1
+                or self.clock.monotonic() >= self._rests_until)
 
     def writable(self) -> bool:
         return False
@@ -125,7 +189,9 @@ class Notification:
                 message = self._socket.recv(LONGEST_MESSAGE)
             except BlockingIOError:
                 return
-            self._heed(message.split(b'\n'))
+            if not self._closed:
+                self._heed(message.split(b'\n'))
+        self._rests_until = self.clock.monotonic() + REST
 
     def handle_error(self) -> None:
         self.options.logger.critical('restarter: %s' % traceback.format_exc())
@@ -136,9 +202,8 @@ class Notification:
             if more:
                 self.extended_until = self.clock.monotonic() + int(more.group(1)) / 1e6
                 self.changed()
-        if b'READY=1' in lines:
+        if b'READY=1' in lines and not self.ready:
             self.ready = True
-            self.close()
             self.changed()
 
 

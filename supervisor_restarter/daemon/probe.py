@@ -5,6 +5,7 @@ import http.client
 import io
 import math
 import os
+import re
 import socket
 import sys
 import time
@@ -14,111 +15,161 @@ from typing import Any, Callable, Dict, Optional, Set
 from supervisor.medusa import asynchat_25 as asynchat
 
 from supervisor_restarter.daemon.declaration import Declaration
+from supervisor_restarter.daemon.listeners import CannotSee
+from supervisor_restarter.daemon.listening import Own
+from supervisor_restarter.daemon.pace import LEAST, Pace
 from supervisor_restarter.daemon.socket_map import check_spare, forget
 
+Accepts = Callable[[socket.socket], Optional[bool]]
+
+FIRST = 4  # bytes of a request that are sent before it is known who gets it
 PATIENCE = 1.0  # seconds that an attempt may take
 
-# Seconds between two attempts: at least, and for each process that is asked. An attempt costs about
-# 0.1 ms, so all together take a fifth of a core, and a few are seen soon.
-LEAST = 0.01
-EACH = 0.0005
-# What part of the time that has passed since the first may pass until the next one.
-PART = 1 / 8
-
 HEAD = 65536  # bytes that a status line and headers may have
+
+# An answer that is not the last: not 101, after which HTTP has ended (RFC 9110, 15.2).
+INTERIM = re.compile(rb'HTTP/1\.[0-9] 1(?!01)[0-9]{2}[ \r\n]')
 
 
 class Probe:
     """The watch for a process that can be asked, as `Readiness.watch` returns it.
 
     It does not see that a time has come: call `look()` when `due()` seconds have passed. All probes
-    of a supervisord that are not ready yet are in `asked`.
+    of a supervisord that are not ready yet are in `watched`. `own` tells whether an answer is the
+    process's; where that cannot be known, make the probe right before the process is spawned.
     """
 
     extended_until = -math.inf
+    early = True
 
     def __init__(self, options: Any, declaration: Declaration, delay: float,
-                 changed: Callable[[], None], asked: Set['Probe'], clock: Any = time):
+                 changed: Callable[[], None], watched: Set[Any], own: Own, clock: Any = time):
         self.options = options
         self.declaration = declaration
-        self.delay = delay
         self.changed = changed
-        self.asked = asked
+        self.watched = watched
+        self.own = own
         self.clock = clock
+        self.pace = Pace(delay, watched, clock)
         self.awaited = declaration.text
         self.environment: Dict[str, str] = {}
         self.ready = False
-        self._seen = 'has not answered'
+        self.seen = '%s has not answered' % self.awaited
         self._attempt: Optional[Attempt] = None
-        self._began = math.inf
-        self._next = -math.inf
         self._until = math.inf  # when the attempt has taken long enough
-        asked.add(self)
-
-    @property
-    def seen(self) -> str:
-        """What was seen last, as the end of a sentence."""
-        return '%s %s' % (self.awaited, self._seen)
+        self._others = False  # whether somebody else answers
+        watched.add(self)
+        if own.blind:
+            self._begin(declaration._replace(request=b''), self._ended_before)
 
     def look(self) -> None:
         """Begin an attempt if it is time for one, and end one that has taken too long."""
-        now = self.clock.monotonic()
-        if now >= self._until and self._attempt is not None:
+        if self.clock.monotonic() >= self._until and self._attempt is not None:
             self._attempt.end('has not answered within %g second' % PATIENCE)
-        if self.ready or now < self._next:
+        elif self._attempt is not None:
+            self._attempt.go_on()
+        if self.ready or not self.pace.is_due() or self._attempt is not None:
             return
-        self._began = min(self._began, now)
-        self._next = now + min(self.delay, max(
-            LEAST, PART * (now - self._began), EACH * len(self.asked)))
-        if self._attempt is None:
-            self._until = now + PATIENCE
-            self._attempt = Attempt(self.options, self.declaration, self._ended)
-            self._attempt.begin()
+        # Whoever has the socket now gets the connection.
+        obstacle = self.own.obstacle()
+        if obstacle:
+            self.seen = obstacle
+        elif self.own.others_too and self.declaration.request:
+            self._begin(self.declaration, self._ended, self.own.accepts)
+        else:
+            self._begin(self.declaration, self._ended)
 
     def due(self) -> float:
         """Return the seconds until the next look."""
-        return max(0.0, min(self._next, self._until) - self.clock.monotonic())
+        if self._attempt is not None and self._attempt.waits:
+            return LEAST
+        return max(0.0, min(self.pace.next, self._until) - self.clock.monotonic())
+
+    def in_the_way(self) -> str:
+        """Return who else listens at the address, as a sentence; empty where nobody does."""
+        return self.own.others()
 
     def close(self) -> None:
         """End the attempt, and make no more."""
-        self.asked.discard(self)
+        self.watched.discard(self)
         if self._attempt is not None:
             self._attempt.end('was not waited for')
 
+    def _begin(self, declaration: Declaration, ended: Callable[[bool, str], None],
+               accepts: Optional[Accepts] = None) -> None:
+        self._until = self.clock.monotonic() + PATIENCE
+        self._attempt = Attempt(self.options, declaration, self.own.process.group, ended, accepts)
+        self._attempt.begin()
+
+    def _ended_before(self, ready: bool, seen: str) -> None:
+        self._attempt, self._until, self._others = None, math.inf, ready
+
     def _ended(self, ready: bool, seen: str) -> None:
-        self._attempt, self._until, self._seen = None, math.inf, seen
-        if ready:
+        attempt, self._attempt, self._until = self._attempt, None, math.inf
+        self.seen = '%s %s' % (self.awaited, seen)
+        if attempt is not None and attempt.refused:
+            self._others = False  # they have gone
+        if ready and self._others:
+            self.seen = '%s was answered before the process was started' % self.awaited
+        elif ready:
             self.ready = True
-            self.asked.discard(self)
+            self.watched.discard(self)
             self.changed()
 
 
 class Attempt(asynchat.async_chat):
     """One connection, an entry of the socket map while it is open.
 
-    `ended(ready, seen)` is called once.
+    `ended(ready, seen)` is called once. With `accepts`, which tells whether the one to be asked has
+    accepted a connection (None: nobody has yet), only that one is asked: call `go_on()` while
+    `waits`.
     """
 
-    def __init__(self, options: Any, declaration: Declaration,
-                 ended: Callable[[bool, str], None]):
+    def __init__(self, options: Any, declaration: Declaration, group: Any,
+                 ended: Callable[[bool, str], None], accepts: Optional[Accepts] = None):
         super().__init__(map=options.get_socket_map())
         self._options = options
         self._declaration = declaration
+        self._group = group
         self._ended = ended
         self._over = False
         self._head = b''
+        self._size = 0
+        self._accepts = accepts
+        self.waits = False
+        self.refused = False  # nobody is there
         self.set_terminator(b'\r\n\r\n')
 
     def begin(self) -> None:
         """Connect, and ask."""
         try:
             self.create_socket(self._declaration.family, socket.SOCK_STREAM)
-            check_spare(self.socket.fileno())
+            check_spare(self._options, self._group)
             self.connect(self._declaration.address)
-            if self._declaration.request:
+            if self._accepts is not None:
+                # Something has to be sent before some accept it (tcp(7), TCP_DEFER_ACCEPT).
+                self.push(self._declaration.request[:FIRST])
+                self.waits = True
+            elif self._declaration.request:
                 self.push(self._declaration.request)
         except OSError as why:
             self._fail(why.errno)
+
+    def go_on(self) -> None:
+        """Ask on, when it is known who has accepted the connection."""
+        if not self.waits:
+            return
+        try:
+            theirs = self._accepts(self.socket)
+        except (OSError, CannotSee) as why:
+            self.end('cannot be asked: %s' % why)
+            return
+        if theirs is not None:
+            self.waits = False
+            if theirs:
+                self.push(self._declaration.request[FIRST:])
+            else:
+                self.end('was answered by another process')
 
     def end(self, seen: str, ready: bool = False) -> None:
         """Close the connection, and tell what was seen."""
@@ -151,11 +202,15 @@ class Attempt(asynchat.async_chat):
 
     def collect_incoming_data(self, data: bytes) -> None:
         self._head += data
-        if len(self._head) > HEAD:
+        self._size += len(data)
+        if self._size > HEAD:
             self.end('answered with more than %d bytes of headers' % HEAD)
 
     def found_terminator(self) -> None:
-        self._judge()
+        if INTERIM.match(self._head):
+            self._head = b''
+        else:
+            self._judge()
 
     def handle_close(self) -> None:
         if self._head or self.ac_in_buffer:
@@ -182,6 +237,7 @@ class Attempt(asynchat.async_chat):
         return self._over or super().writable()
 
     def _fail(self, code: Optional[int]) -> None:
+        self.refused = code in (errno.ECONNREFUSED, errno.ENOENT)
         self.end('refused the connection' if code == errno.ECONNREFUSED
                  else 'cannot be asked: %s' % os.strerror(code or errno.EIO))
 

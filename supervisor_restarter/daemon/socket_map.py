@@ -8,6 +8,9 @@ from typing import Any
 # So many descriptors are left to supervisord: those of a process that is spawned, and of clients.
 SPARE = 16
 
+# So many supervisord has for a process: its end of three pipes, and two log files.
+OF_A_PROCESS = 5
+
 
 def forget(options: Any, descriptor: int) -> None:
     """Take a descriptor that is about to be closed out of the socket map and the poller.
@@ -25,12 +28,16 @@ def forget(options: Any, descriptor: int) -> None:
     options.get_socket_map().pop(descriptor, None)
 
 
-def check_spare(descriptor: int) -> None:
-    """Raise OSError where a new descriptor is one of the last that there are.
+def check_spare(options: Any, group: Any) -> None:
+    """Raise OSError where one of the last descriptors that there are has been taken.
 
-    A process that is down needs some of them to come up.
+    The processes of the group that are down need some of them to come up.
     """
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    # The system gives the lowest number that is free.
-    if limit != resource.RLIM_INFINITY and descriptor >= limit - SPARE:
+    processes = len(group.processes) + len(options.pidhistory)
+    if limit == resource.RLIM_INFINITY or limit > (
+            4 * SPARE + len(options.get_socket_map()) + (OF_A_PROCESS + 1) * processes):
+        return
+    down = sum(not process.pid for process in group.processes.values())
+    if limit - len(os.listdir('/dev/fd')) < SPARE + OF_A_PROCESS * down:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

@@ -25,6 +25,7 @@ class Faults:
     CANCELLED = 0x451
     NOT_READY = 0x460
     CANT_UPDATE = 0x470
+    LEFT_BEHIND = 0x480
 
 
 _NAMES = {code: name for name, code in vars(Faults).items() if not name.startswith('_')}

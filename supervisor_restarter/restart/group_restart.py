@@ -9,7 +9,12 @@ from supervisor.states import ProcessStates, SupervisorStates
 
 from supervisor_restarter.restart.configs import Configs
 from supervisor_restarter.restart.faults import Faults
-from supervisor_restarter.restart.handover import HandOver, check_names, name_of_slot
+from supervisor_restarter.restart.handover import (
+    HandOver,
+    check_names,
+    check_surge,
+    name_of_slot,
+)
 from supervisor_restarter.restart.pacing import Progress, Times, pacing_for
 from supervisor_restarter.restart.plan import Action, Plan, to_restart
 from supervisor_restarter.restart.processes import Processes, comes_up
@@ -20,6 +25,10 @@ from supervisor_restarter.restart.slot_restart import SPAWN, TURN, SlotRestart
 
 # How long the work of one pass may hold supervisord's main loop, in seconds.
 SLICE = 0.04
+
+# How long the children of a process may take to follow it, in seconds, before they count as left
+# behind.
+TO_FOLLOW = 1.0
 
 
 class GroupRestart:
@@ -54,6 +63,9 @@ class GroupRestart:
         self._agenda = _Agenda(settings.delay)
         self._processes = Processes(supervisord, Configs(group, self.plan), readiness,
                                     settings.delay, self._agenda.changed.add)
+        if settings.max_surge:
+            check_surge([slot for slot in slots.values() if not slot.found_down], self._processes,
+                        clock)
         self._pacing = pacing_for(settings, self.plan.size)
         self._times = Times(settings, slots.values(), clock)
         self._report = Report(self.name, slots, self._times.began, self._processes.log)
@@ -73,7 +85,8 @@ class GroupRestart:
         self._kept = {planned.name for planned in self.plan.having(Action.KEEP) if planned.runs}
         self._deadlines: Dict[str, float] = {}  # of those that hold a place, when rolling
         self._moved = self._times.began
-        what = ('restarting %d processes' % len(slots) if plan is None
+        self._orphans_until = math.inf
+        what = ('restarting %d processes' % len(slots) if self.plan.config is None
                 else 'updating: %s' % str(plan))
         self._processes.log('info', '%s, %s' % (what, self._pacing))
 
@@ -100,6 +113,8 @@ class GroupRestart:
         times = [self._agenda.due()]
         if self.outcome is None:
             times.append(self._deadline())
+        if self._orphans_until < math.inf:
+            times.append(now + TO_FOLLOW / 20)
         seconds = min(times) - now
         if self._waiting and not self._report.settles:
             seconds = min(seconds, self._pacing.next_in(now - self._times.began))
@@ -225,8 +240,24 @@ class GroupRestart:
         for slot in report.slots.values():
             if slot.phase == Phase.RESTARTED:
                 self._go_on(slot)
-        if not self._active:
+        if not self._active and not self._waits_for_orphans():
             self._end()
+
+    def _waits_for_orphans(self) -> bool:
+        """Whether processes that were left behind may be about to end too; else warn of them."""
+        left = []
+        for slot in self._report.slots.values():
+            slot.orphaned = list(filter(self._processes.group_lives, slot.orphaned))
+            left += [(slot, pid) for pid in slot.orphaned]
+        if left and self._orphans_until == math.inf:
+            self._orphans_until = self.clock.monotonic() + TO_FOLLOW
+        if left and self.clock.monotonic() < self._orphans_until:
+            return True
+        for slot, pid in left:
+            self._report.warn(
+                slot, Faults.LEFT_BEHIND, 'pid %d has ended, and others of its process group run '
+                'on: begin the command of the program with exec, or set stopasgroup = true' % pid)
+        return False
 
     # how it ends
 
@@ -263,22 +294,29 @@ class GroupRestart:
                   and slot.state != ProcessStates.RUNNING)
         if not (active or not_up or name in self._active or name in self._not_up):
             return  # it waits for its turn as before, or is done
-        windows = slot.windows
-        for window, names in self._held.items():
-            (names.add if window in windows else names.discard)(name)
         (self._not_up.add if not_up else self._not_up.discard)(name)
-        self._agenda.forget(name)
-        self._active.pop(name, None)
-        self._deadlines.pop(name, None)
         if active:
             self._active[name] = slot
-            if windows and self._pacing.is_rolling:
-                self._deadlines[name] = self._times.deadline_of(slot)
+        else:
+            self._active.pop(name, None)
+        if self._pacing.is_rolling:
+            self._note_place(slot)
         if story.waits_for == SPAWN:
             bisect.insort(self._down, slot.rank)
         elif active or not_up:
             self._agenda.expect(name, story.next_look(), patient=(
                 slot.phase == Phase.STARTING and self._is_patient(slot)))
+            return
+        self._agenda.forget(name)
+
+    def _note_place(self, slot: Slot) -> None:
+        windows = slot.windows
+        for window, names in self._held.items():
+            (names.add if window in windows else names.discard)(slot.name)
+        if windows:
+            self._deadlines[slot.name] = self._times.deadline_of(slot)
+        else:
+            self._deadlines.pop(slot.name, None)
 
     def _look_at_kept(self, name: str) -> None:
         process = self.group.processes.get(name)
@@ -336,7 +374,10 @@ class _Agenda:
 
     def expect(self, name: str, when: float, patient: bool) -> None:
         """Let one go on at a time."""
-        (self._patient if patient else self._looks)[name] = when
+        times, others = ((self._patient, self._looks) if patient else
+                         (self._looks, self._patient))
+        times[name] = when
+        others.pop(name, None)
 
     def forget(self, name: str) -> None:
         """Expect nothing of one by time alone."""

@@ -5,7 +5,7 @@ supervisord handles what it finds in `group.processes`, so each of the two has a
 
 import copy
 import functools
-from typing import Any
+from typing import Any, Iterable
 
 from supervisor import events
 from supervisor.options import make_namespec
@@ -20,6 +20,9 @@ from supervisor_restarter.restart.slot import UP_STATES, Slot
 
 # What is added to the name of a slot for the second process that it has for a while.
 SUCCESSOR, PREDECESSOR = '.new', '.old'
+
+# How long a call may take to look at processes before it begins, in seconds.
+AT_CALL = 0.02
 
 
 def name_of_slot(second: str) -> str:
@@ -38,6 +41,22 @@ def check_names(group: Any, plan: Plan) -> None:
             if taken in names:
                 raise CannotRestart('%s: with max_surge a second process of %s would have this name'
                                     % (make_namespec(group.config.name, taken), planned.name))
+
+
+def check_surge(slots: Iterable[Slot], processes: Processes, clock: Any) -> None:
+    """Raise CannotRestart where a process cannot have a second one beside it.
+
+    Of many processes only the first ones are looked at; the others when it is their turn.
+    """
+    until = clock.monotonic() + AT_CALL
+    for slot in slots:
+        if slot.planned.action == Action.REPLACE and clock.monotonic() < until:
+            try:
+                processes.note(slot, surge=True)
+            except Failed as why:
+                raise CannotRestart('%s: %s' % (make_namespec(
+                    processes.group.config.name, slot.name), why.explanation)) from None
+            slot.noted = None
 
 
 class HandOver:
@@ -78,6 +97,8 @@ class HandOver:
         new.config, old.config = slot.config, _named(slot, old.config, PREDECESSOR)
         processes[slot.name], processes[old.config.name] = new, old
         slot.process, slot.predecessor, slot.successor = new, old, None
+        if slot.noted is not None:
+            slot.noted = slot.noted._replace(surge=False)
         self.processes.configs.note()
         self.processes.log('info', '%s: %s takes over from %s' % (
             slot.name, _pid_of(new), _pid_of(old)))
@@ -96,9 +117,11 @@ class HandOver:
         # UNKNOWN: it cannot be stopped, and stays where everybody can see it; in Supervisor 4.1
         # without its process id (supervisor/process.py: kill).
         if leaving.get_state() == ProcessStates.UNKNOWN or not leaving.pid:
-            if (leaving.get_state() != ProcessStates.UNKNOWN
-                    and self.group.processes.get(leaving.config.name) is leaving):
-                del self.group.processes[leaving.config.name]
+            if leaving.get_state() != ProcessStates.UNKNOWN:
+                if self.group.processes.get(leaving.config.name) is leaving:
+                    del self.group.processes[leaving.config.name]
+                self.processes.note_orphans(
+                    slot, slot.watched if slot.predecessor is None else slot.pid_at_call)
             slot.successor = slot.predecessor = None
             slot.part_logs()
         if trouble is not None:

@@ -168,4 +168,5 @@ class Times:
 
 
 def _to_come_up(slot: Slot) -> float:
-    return slot.config.startsecs + (TO_RUN if slot.declaration is None else TO_BE_READY)
+    seen = slot.declaration is not None or slot.watch is not None
+    return slot.config.startsecs + (TO_BE_READY if seen else TO_RUN)

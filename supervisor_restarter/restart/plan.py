@@ -1,7 +1,7 @@
 """What a restart is to do with each slot: keep it, replace its process, add it, remove it."""
 
 from collections import Counter
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from supervisor.datatypes import Automatic
 from supervisor.options import ProcessConfig
@@ -13,6 +13,11 @@ _IN_THE_FILE = {'uid': 'user', 'socket_config': 'socket', 'pool_events': 'events
 # What a group's configuration has that is no change of the group as a whole. Its priority only says
 # when it is stopped, among the other groups, as supervisord ends.
 _NOT_THE_WHOLE = ('options', 'name', 'priority', 'process_configs')
+
+
+# What is down and not to be started by itself; and where somebody is just bringing it there.
+_DOWN = (ProcessStates.STOPPED, ProcessStates.EXITED)
+_DOWN_ON_PURPOSE = (*_DOWN, ProcessStates.STOPPING)
 
 
 class CannotUpdate(ValueError):
@@ -65,6 +70,26 @@ class Plan(NamedTuple):
         """Return the slots with which one of these is to be done."""
         return [slot for slot in self.slots if slot.action in actions]
 
+    def only(self, names: Iterable[str], group: Any) -> 'Plan':
+        """Return the plan that does something with these slots alone, and keeps the others."""
+        names = set(names)
+        return self._with(lambda slot: slot if slot.name in names else _kept(slot, group))
+
+    def only_running(self, group: Any) -> 'Plan':
+        """Return the plan that starts none of the group's processes that are down on purpose."""
+        def planned(slot: Planned) -> Planned:
+            process = group.processes.get(slot.name)
+            if process is None or process.get_state() not in _DOWN_ON_PURPOSE:
+                return slot
+            if slot.changed:
+                return slot._replace(runs=False)
+            return slot if slot.action == Action.REMOVE else _kept(slot, group)
+        return self._with(planned)
+
+    def _with(self, planned: Callable[[Planned], Optional[Planned]]) -> 'Plan':
+        slots = map(planned, self.slots)
+        return self._replace(slots=tuple(slot for slot in slots if slot is not None))
+
     def __str__(self) -> str:
         counts = [(len(self.having(action)), action) for action in (
             Action.REPLACE, Action.ADD, Action.REMOVE, Action.KEEP)]
@@ -95,13 +120,20 @@ def to_update(group: Any, config: Any, restart: bool = False) -> Plan:
     return Plan(tuple(slots), config)
 
 
+def _kept(slot: Planned, group: Any) -> Optional[Planned]:
+    """Return the slot as it is now; None where the group has no such process."""
+    process = group.processes.get(slot.name)
+    return process and Planned(slot.name, Action.KEEP, process.config,
+                               runs=process.get_state() not in _DOWN_ON_PURPOSE)
+
+
 def _planned(process: Any, wanted: Any, restart: bool) -> Planned:
     if process is None:
         return Planned(wanted.name, Action.ADD, wanted, runs=wanted.autostart)
     state, changed = process.get_state(), _changed(process.config, wanted)
     # As after supervisorctl update, or after a restart; and one that cannot be started, though it
     # was to run, is tried again.
-    down = state in (ProcessStates.STOPPED, ProcessStates.EXITED)
+    down = state in _DOWN
     runs = restart or not down or wanted.autostart
     if changed:
         return Planned(wanted.name, Action.REPLACE, wanted, changed, runs)
@@ -129,3 +161,17 @@ def _check_group(old: Any, new: Any) -> None:
                      if name not in _NOT_THE_WHOLE and getattr(old, name) != getattr(new, name))
     if changed:
         raise CannotUpdate('the file changes its %s, %s' % (', '.join(changed), advice))
+    changed = _changed_socket(old, new)
+    if changed:
+        raise CannotUpdate(
+            'the file changes its %s, which a socket gets when it is opened, and supervisorctl '
+            'update does not see that: use supervisorctl stop %s:*, remove %s and add %s' % (
+                ', '.join(changed), new.name, new.name, new.name))
+
+
+def _changed_socket(old: Any, new: Any) -> List[str]:
+    """Return what differs of two sockets that are the same to Supervisor."""
+    # supervisor/datatypes.py: SocketConfig.__eq__ goes by the address alone.
+    sockets = [getattr(config, 'socket_config', None) for config in (old, new)]
+    return ['socket_%s' % name for name in ('mode', 'owner', 'backlog')
+            if len({repr(getattr(one, name, None)) for one in sockets}) > 1]

@@ -54,6 +54,25 @@ class Processes:
                 before = None
                 self.log('critical', traceback.format_exc())
 
+    def note(self, slot: Slot, surge: bool) -> None:
+        """Note where the old process of a slot listens, before anything is done to it.
+
+        `surge`: its successor is started beside it. Raises Failed where that cannot be.
+        """
+        if self.readiness is not None:
+            slot.noted = self.readiness.note(slot.process, slot.declaration, surge)
+            if slot.noted is not None and slot.noted.refusal:
+                raise Failed(Faults.NOT_READY, slot.noted.refusal)
+
+    def note_orphans(self, slot: Slot, pid: int) -> None:
+        """Note that a process of a slot has ended; others of its process group may have stayed."""
+        if pid and self.group_lives(pid):
+            slot.orphaned.append(pid)
+
+    def group_lives(self, pid: int) -> bool:
+        """Whether there are processes of the group that a process has led."""
+        return self.readiness is not None and self.readiness.group_lives(pid)
+
     def stop(self, process: Any) -> None:
         """Tell a process to stop. Raises Failed."""
         message = process.stop()
@@ -90,24 +109,25 @@ class Processes:
     def look_for_readiness(self, slot: Slot) -> None:
         """Look whether the new process of a slot is ready, whoever spawned it. Raises Failed."""
         process = slot.newest
-        if slot.declaration is not None and process.pid and process.pid != slot.watched:
+        if process.pid and process.pid != slot.watched:
             # Somebody else, or Supervisor's autorestart, has spawned it. A process that was to
             # notify has no socket for that: Supervisor's state is all that can be known of it.
-            slot.close_watch()
             slot.watched = process.pid
-            if slot.declaration.can_be_asked:
-                try:
-                    self._watch(slot, process)
-                except OSError as why:
-                    raise Failed(Faults.NOT_READY, 'cannot be seen: %s' % why) from None
+            try:
+                self._watch(slot, process, spawned=True)
+            except OSError as why:
+                raise Failed(Faults.NOT_READY, 'cannot be seen: %s' % why) from None
         if slot.watch is not None:
             slot.watch.look()
 
-    def _watch(self, slot: Slot, process: Any) -> None:
+    def _watch(self, slot: Slot, process: Any, spawned: bool = False) -> None:
         slot.close_watch()
-        if slot.declaration is not None:
-            slot.watch = self.readiness.watch(process, slot.declaration, self.delay,
-                                              lambda: self._seen(slot))
+        declared = slot.declaration
+        if spawned and declared is not None and not declared.can_be_asked:
+            declared = None
+        if declared is not None or slot.noted is not None:
+            slot.watch = self.readiness.watch(process, declared, self.delay,
+                                              lambda: self._seen(slot), slot.noted)
 
     def _seen(self, slot: Slot) -> None:
         if slot.watch is not None and slot.watch.ready:

@@ -11,6 +11,7 @@ class Report:
 
     `slots` are all with which something is done, by name; `began` and `ended` are monotonic
     seconds, `ended` is None while it runs. `faults` are those of processes;
+    `warnings` are what the caller should know besides;
     `failed` counts those of them that were not broken before the call; `ending` is why nothing
     more is begun: the restart settles. `outcome` is what the caller gets, None until that is known:
     True, a list of faults (as structs), or an RPCError to raise. `log(level, message)` writes to
@@ -25,6 +26,7 @@ class Report:
         self.ended: Optional[float] = None
         self.faults: List[Fault] = []
         self.failed = 0
+        self.warnings: List[Fault] = []
         self.ending: Optional[Fault] = None
         self.outcome: Union[None, bool, List[Dict[str, Any]], RPCError] = None
         self._log = log
@@ -39,6 +41,11 @@ class Report:
         self.faults.append(Fault(why.code, why.explanation, self.group, slot.name))
         self.failed += not slot.found_broken
         self._log('warn', '%s: %s' % (slot.name, self.faults[-1].text))
+
+    def warn(self, slot: Slot, code: int, explanation: str) -> None:
+        """Note what the caller should know of a slot, though it may have been restarted."""
+        self.warnings.append(Fault(code, explanation, self.group, slot.name))
+        self._log('warn', '%s: %s' % (slot.name, self.warnings[-1].text))
 
     def settle(self, code: int, explanation: str) -> None:
         """Note why nothing more is begun."""
@@ -86,8 +93,10 @@ class Report:
                     elapsed=(now if self.ended is None else self.ended) - self.began,
                     surging=sum(slot.second is not None for slot in active),
                     awaiting=[{'name': slot.name, 'awaited': slot.watch.awaited,
-                               'seen': slot.watch.seen} for slot in active if slot.is_awaited],
-                    faults=self._faults())
+                               'seen': slot.watch.seen} for slot in active if slot.is_awaited
+                              or slot.is_awaited_to_run],
+                    faults=self._faults(),
+                    warnings=[warning.struct() for warning in self.warnings])
 
     def history(self) -> List[Dict[str, Any]]:
         """Return the array `slots` of that struct: the phases of each, in seconds since it began.

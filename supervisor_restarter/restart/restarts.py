@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from supervisor import events
 from supervisor.options import make_namespec
@@ -10,10 +10,22 @@ from supervisor.options import make_namespec
 from supervisor_restarter.daemon.configuration import cannot_start, take_over
 from supervisor_restarter.restart.faults import CannotRestart, Faults, RPCError
 from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
-from supervisor_restarter.restart.plan import Action, CannotUpdate, Plan, to_update
+from supervisor_restarter.restart.plan import Action, CannotUpdate, Plan, to_restart, to_update
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.slot import PHASES
+from supervisor_restarter.restart.slot import PHASES, Phase
 from supervisor_restarter.text import shown
+
+
+class Left(NamedTuple):
+    """What a restart has left: the processes that are old or have failed, by their names.
+
+    `settings` are those of the restart, `reread` says whether it was with the configuration in the
+    file.
+    """
+
+    names: Tuple[str, ...]
+    settings: Settings
+    reread: bool
 
 
 class Restarts:
@@ -29,6 +41,7 @@ class Restarts:
         self.readiness = readiness
         self._running: Dict[str, GroupRestart] = {}
         self._last: Dict[str, Dict[str, Any]] = {}  # what getRestartInfo tells, once finished
+        self._left: Dict[str, Left] = {}
         # Until events.clear() (supervisor/supervisord.py: run). To unsubscribe while an event is
         # handed out would make another subscriber miss it (supervisor/events.py: notify).
         events.subscribe(events.ProcessStateEvent, self._on_process_state)
@@ -60,8 +73,44 @@ class Restarts:
             raise RPCError(Faults.SPAWN_ERROR, '%s: %s' % (make_namespec(name, process), why))
         return plan
 
-    def begin(self, name: str, settings: Settings, plan: Optional[Plan] = None) -> GroupRestart:
+    def limited(self, name: str, plan: Optional[Plan], processes: Sequence[str],
+                only_running: bool) -> Plan:
+        """Return a plan, or that of a whole restart, that leaves alone what a call wants so.
+
+        It is for these `processes`, where there are some, and with `only_running` it starts none
+        that is down on purpose. Raises RPCError: BAD_GROUP, RESTART_IN_PROGRESS; and
+        INCORRECT_PARAMETERS where there is no such process.
+        """
+        group = self._idle_group(name)
+        plan = plan or to_restart(group)
+        names = [slot.name for slot in plan.slots]
+        for process in processes:
+            if process not in names:
+                raise RPCError(Faults.INCORRECT_PARAMETERS, '%s: has no process %s' % (
+                    name, shown(process)))
+        if processes:
+            plan = plan.only(processes, group)
+        return plan.only_running(group) if only_running else plan
+
+    def left(self, name: str) -> Left:
+        """Return what the last restart of a group has left. Raises RPCError: NO_RESTART where there
+        is nothing; BAD_GROUP, RESTART_IN_PROGRESS.
+        """
+        group, left = self._idle_group(name), self._left.get(name)
+        names = tuple(process for process in left.names if process in group.processes
+                      ) if left is not None else ()
+        if not names:
+            raise RPCError(Faults.NO_RESTART, '%s: %s' % (
+                name, 'has not been restarted, so there is nothing to resume' if left is None
+                else 'its last restart has left nothing to resume'))
+        return left._replace(names=names)
+
+    def begin(self, name: str, settings: Settings, plan: Optional[Plan] = None,
+              of: Optional[Sequence[str]] = None) -> GroupRestart:
         """Begin to restart a group, or what else is planned; the first pass is yet to come.
+
+        `of` are the names of all that is to be done, where this call does some of it; None: all in
+        the plan. The rest can be resumed.
 
         Raises RPCError: RESTART_IN_PROGRESS; BAD_GROUP where there is no such group;
         INCORRECT_PARAMETERS where the configuration of one of its processes does not allow it.
@@ -69,14 +118,17 @@ class Restarts:
         group = self._idle_group(name)
         groups = self.supervisord.process_groups
         self._last = {known: info for known, info in self._last.items() if known in groups}
+        self._left = {known: left for known, left in self._left.items() if known in groups}
         try:
             restart = GroupRestart(self.supervisord, group, settings, self.clock, self.readiness,
                                    plan)
         except CannotRestart as why:
             raise RPCError(Faults.INCORRECT_PARAMETERS, str(why)) from None
-        if plan is not None:
+        if restart.plan.config is not None:
             take_over(self.supervisord.options, plan.config)
         self._running[name] = restart
+        self._left[name] = Left(tuple(of or (slot.name for slot in restart.plan.slots)), settings,
+                                restart.plan.config is not None)
         return restart
 
     def cancel(self, name: str) -> None:
@@ -104,7 +156,7 @@ class Restarts:
             return dict(restart.info(), slots=restart.slots()) if slots else restart.info()
         last = self._last.get(name) or dict(dict.fromkeys(PHASES, 0), group=name, state='IDLE',
                                             total=0, elapsed=0.0, surging=0, awaiting=[],
-                                            faults=[], slots=[])
+                                            faults=[], warnings=[], slots=[])
         return {key: value for key, value in last.items() if slots or key != 'slots'}
 
     @property
@@ -122,6 +174,11 @@ class Restarts:
                 restart.give_up('%s: %s' % (type(why).__name__, why))
             if restart.finished:
                 self._last[name] = dict(restart.info(), slots=restart.slots())
+                done = {slot['name'] for slot in self._last[name]['slots']
+                        if slot['phase'] == Phase.RESTARTED}
+                left = self._left[name]
+                self._left[name] = left._replace(
+                    names=tuple(each for each in left.names if each not in done))
                 del self._running[name]
 
     def due(self) -> float:

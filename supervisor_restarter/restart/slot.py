@@ -57,13 +57,16 @@ class Slot:
     that has the slot; `state_at_call` and `pid_at_call` are those of the process that had it at the
     call. In a surge there is a second process: the `successor` before the hand-over, the
     `predecessor` after it; `logs` is what both write to. `declaration` is what the program declares
-    of its readiness; `watch` sees whether the new process, whose process id is `watched`, is ready.
-    `up` says whether the new process was up when it was looked at last. `changes` are the phases
-    that the slot has come to, with the monotonic times.
+    of its readiness, and `noted` where the old process listened; `watch` sees whether the new
+    process, whose process id is `watched`, is ready. `up` says whether the new process was up when
+    it was looked at last. `orphaned` are the ids of processes that have ended, while others of
+    their process groups ran. `changes` are the phases that the slot has come to, with the monotonic
+    times.
     """
 
     __slots__ = ('planned', 'name', 'process', 'state_at_call', 'pid_at_call', 'phase', 'successor',
-                 'predecessor', 'logs', 'declaration', 'watch', 'watched', 'up', 'changes')
+                 'predecessor', 'logs', 'declaration', 'noted', 'watch', 'watched', 'up',
+                 'orphaned', 'changes')
 
     def __init__(self, planned: Planned, process: Any, declaration: Any = None):
         self.planned = planned
@@ -76,9 +79,11 @@ class Slot:
         self.predecessor: Any = None
         self.logs: Any = None
         self.declaration = declaration
+        self.noted: Any = None
         self.watch: Any = None
         self.watched = 0
         self.up = False
+        self.orphaned: List[int] = []
         self.changes: List[Tuple[str, float]] = []
 
     @property
@@ -151,6 +156,12 @@ class Slot:
         """Whether the new process runs, and is not ready yet."""
         return (self.phase == Phase.STARTING and not self.ready
                 and self.newest.get_state() in UP_STATES)
+
+    @property
+    def is_awaited_to_run(self) -> bool:
+        """Whether of the new process nothing can be seen but that it is RUNNING, and it is not."""
+        return (self.phase == Phase.STARTING and self.ready and self.watch is not None
+                and not self.watch.early and self.newest.get_state() == ProcessStates.STARTING)
 
     @property
     def since(self) -> float:

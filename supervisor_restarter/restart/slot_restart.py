@@ -108,6 +108,7 @@ class SlotRestart:
         slot, processes = self.slot, self.processes
         processes.configs.prepare(slot)
         if is_up:
+            processes.note(slot, surge=False)
             processes.stop(slot.process)
         may_spawn = ''
         while not may_spawn:
@@ -116,12 +117,14 @@ class SlotRestart:
             may_spawn = yield SPAWN
             self._look()
             may_spawn = may_spawn if self._is_down() else ''
+        processes.note_orphans(slot, slot.pid_at_call)
         processes.start(slot)
         self._move(Phase.STARTING)
 
     def _start_first(self) -> Iterator[str]:
         """Return whether the successor has taken over; not where the restart settles before."""
         slot = self.slot
+        self.processes.note(slot, surge=True)
         self.processes.configs.prepare(slot)
         self.hand_over.start_successor(slot)
         self._move(Phase.STARTING)
@@ -147,6 +150,7 @@ class SlotRestart:
         if slot.state in UP_STATES:
             self.processes.stop(slot.process)
         yield from self._until_down()
+        self.processes.note_orphans(slot, slot.pid_at_call)
         self.processes.configs.remove(slot)
         self._move(Phase.REMOVED)
 
@@ -253,7 +257,8 @@ class SlotRestart:
         self.processes.look_for_readiness(slot)
         runs = self._check_state(process)
         serves = slot.ready and (runs or (
-            slot.watch is not None and process.get_state() == ProcessStates.STARTING))
+            slot.watch is not None and slot.watch.early
+            and process.get_state() == ProcessStates.STARTING))
         if not serves or process.pid != self._up_pid:
             self._up_pid, self._up_since = process.pid, math.inf
         if serves:
@@ -289,21 +294,26 @@ class SlotRestart:
             why = 'stopped by somebody else'
         else:
             why = process.spawnerr or 'left again before it was RUNNING'
+        if not slot.ready and slot.watch.in_the_way():
+            why += '; ' + slot.watch.in_the_way()
         raise Failed(Faults.START_FAILED, why)
 
     def next_look(self) -> float:
         """Return when time alone lets it go on, in monotonic seconds; infinity for never."""
         slot, clock = self.slot, self.times.clock
-        now, wall = clock.monotonic(), clock.time()
-        # supervisor/process.py: transition asks for more than startsecs, hence the millisecond.
-        times = [now + 0.001 + max(0.0, _seconds_to_change(process, wall))
-                 for process in (slot.process, slot.second)
-                 if process is not None and process.get_state() != ProcessStates.RUNNING]
+        now, when = clock.monotonic(), math.inf
+        second = slot.second
+        for process in (slot.process,) if second is None else (slot.process, second):
+            if process.get_state() != ProcessStates.RUNNING:
+                # supervisor/process.py: transition asks for more than startsecs, hence the
+                # millisecond.
+                when = min(when, now + 0.001 + max(
+                    0.0, _seconds_to_change(process, clock.time())))
         if slot.is_awaited:
-            times += [now + slot.watch.due(), self.times.deadline_of(slot)]
-        if not slot.up and self._up_since < math.inf:
-            times.append(self._up_since + self.times.min_ready_seconds)
-        return min(times, default=math.inf)
+            when = min(when, now + slot.watch.due(), self.times.deadline_of(slot))
+        if not slot.up:
+            when = min(when, self._up_since + self.times.min_ready_seconds)
+        return when
 
     # where it stands
 

@@ -8,7 +8,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from supervisor_restarter.restart.settings import Call, Settings
+from supervisor_restarter.options import Call
+from supervisor_restarter.restart.settings import Settings
 from tests.support.daemon import Daemon, group
 
 # Calls for each of the tests below, which are four: 2,000 in all.

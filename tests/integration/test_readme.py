@@ -10,8 +10,9 @@ import pytest
 from supervisor.options import ServerOptions
 
 from supervisor_restarter.daemon.declaration import declared
+from supervisor_restarter.options import Configured
 from supervisor_restarter.restart.faults import Faults
-from supervisor_restarter.restart.settings import Configured, Settings
+from supervisor_restarter.restart.settings import Settings
 from tests.support.daemon import SCRIPTS, Daemon, group
 
 README = (Path(__file__).parents[2] / 'README.md').read_text(encoding='utf-8')

@@ -154,7 +154,7 @@ def test_through_multicall():
         with daemon.connection() as rpc:
             assert rpc.system.multicall([
                 {'methodName': 'restarter.' + name, 'params': arguments}
-                for name, arguments in calls]) == [True, '3.2', True]
+                for name, arguments in calls]) == [True, '3.3', True]
         assert all_new(before, dict(daemon.pids('web'), **daemon.pids('api')))
 
 

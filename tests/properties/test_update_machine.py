@@ -41,14 +41,16 @@ FOUND = [ProcessStates.RUNNING] * 6 + [
 MANNERS = st.builds(
     Manners, stops_after=st.sampled_from([0.0, 0.0, 0.4, 3.0, NEVER]),
     exits_after=st.sampled_from([NEVER] * 5 + [0.0, 0.02, 4.0]), status=st.sampled_from([0, 1]),
-    broken=st.sampled_from([''] * 8 + ['no file', 'no fork', 'no descriptors']))
+    broken=st.sampled_from([''] * 8 + ['no file', 'no fork', 'no descriptors']),
+    ready_after=st.just(0.0))
 
 
 def some_settings(timeouts, unavailable, surge):
     return st.builds(
         Settings, delay=st.sampled_from([0.2, 3.0]), timeout=st.sampled_from(timeouts),
         stagger_factor=st.integers(1, 3), max_unavailable=st.sampled_from(unavailable).map(Limit),
-        max_surge=st.sampled_from(surge).map(Limit))
+        max_surge=st.sampled_from(surge).map(Limit), min_ready_seconds=st.just(0.0),
+        only_running=st.just(False))
 
 
 SETTINGS = some_settings([0.1, 5.0, 60.0], [0, 1, 2], [0, 1, 2])

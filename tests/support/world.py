@@ -342,8 +342,15 @@ class Readiness:
         declares = config.program.declares
         return self.Declaration(declares) if declares else None
 
+    def note(self, process: 'Recorded', declared: Optional['Readiness.Declaration'],
+             surge: bool) -> None:
+        """No process listens on an address."""
+
+    def group_lives(self, pid: int) -> bool:
+        return False  # a child has no children
+
     def watch(self, process: 'Recorded', declared: 'Readiness.Declaration', delay: float,
-              changed: Callable[[], None]) -> 'Watch':
+              changed: Callable[[], None], noted: None = None) -> 'Watch':
         made = self.last[id(process)] = Watch(self.machine, process, declared, delay, changed)
         return made
 
@@ -381,6 +388,7 @@ class Watch:
     """What is seen of the readiness of one process."""
 
     seen = 'refused'
+    early = True
     extended_until = -NEVER
 
     def __init__(self, machine: 'Machine', process: 'Recorded', declared: Readiness.Declaration,
@@ -396,6 +404,9 @@ class Watch:
     def is_ready(self) -> None:
         self.ready = True
         self.changed()
+
+    def in_the_way(self) -> str:
+        return ''
 
     def look(self) -> None:
         machine = self.machine

@@ -14,8 +14,8 @@ class FakeLogger:
 class FakeReadiness:
     """What programs declare, by the names of their processes, and the watches for them.
 
-    `watches` has the last watch of each process; the test sets what they see. `trouble`: why there
-    is none to be had.
+    `watches` has the last watch of each process; the test sets what they see, what was `noted` of
+    a process, and the ids of `orphaned` groups. `trouble`: why there is no watch to be had.
     """
 
     class Declaration(str):
@@ -26,11 +26,13 @@ class FakeReadiness:
     class Watch:
         extended_until = -math.inf
         seen = 'refused'
+        others = ''
         period = 0.1
 
         def __init__(self, declaration, changed):
             self.awaited, self.changed = declaration, changed
             self.ready = self.closed = False
+            self.early = declaration is not None
             self.looks = 0
             self.environment = {'NOTIFY_SOCKET': '/socket'} if declaration == 'notify' else {}
 
@@ -39,6 +41,9 @@ class FakeReadiness:
 
         def due(self):
             return self.period
+
+        def in_the_way(self):
+            return self.others
 
         def close(self):
             self.closed = True
@@ -50,6 +55,8 @@ class FakeReadiness:
     def __init__(self, **declared):
         self.by_name = declared
         self.watches = {}
+        self.noted = {}
+        self.orphaned = set()
         self.trouble = None
 
     def declared(self, config):
@@ -58,7 +65,13 @@ class FakeReadiness:
             raise ValueError('RESTARTER_READY = %r: must be right' % value)
         return value and self.Declaration(value)
 
-    def watch(self, process, declaration, delay, changed):
+    def note(self, process, declaration, surge):
+        return self.noted.get(process.config.name)
+
+    def group_lives(self, pid):
+        return pid in self.orphaned
+
+    def watch(self, process, declaration, delay, changed, noted):
         if self.trouble:
             raise self.trouble
         self.watches[process.config.name] = self.Watch(declaration, changed)

@@ -12,7 +12,7 @@ POLLERS = [PollPoller, SelectPoller]
 
 def fake_options(poller=PollPoller):
     """supervisord's options, with an empty socket map."""
-    made = SimpleNamespace(logger=FakeLogger(), socket_map={})
+    made = SimpleNamespace(logger=FakeLogger(), socket_map={}, pidhistory={})
     made.get_socket_map = lambda: made.socket_map
     made.poller = poller(made)
     return made

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from supervisor_restarter.daemon.declaration import ALLOWED, Declaration, declared
+from supervisor_restarter.daemon.declaration import ALLOWED, ALLOWED_HOST, Declaration, declared
 
 
 def declare(value):
@@ -16,9 +16,10 @@ def test_where_nothing_is_declared_there_is_nothing_to_wait_for(environment):
     assert declared(environment) is None
 
 
-def test_a_process_that_notifies_cannot_be_asked():
-    assert declare('notify') == Declaration('notify')
-    assert not declare('notify').can_be_asked
+@pytest.mark.parametrize('value, can_be_asked', [('notify', False), ('listen', True)])
+def test_what_has_no_address(value, can_be_asked):
+    assert declare(value) == Declaration(value)
+    assert declare(value).can_be_asked == can_be_asked
 
 
 @pytest.mark.parametrize('value, family, address', [
@@ -39,12 +40,35 @@ def test_an_address_is_what_is_connected_to(value, family, address):
     ('http://127.0.0.1:8001?deep=1', '/?deep=1', '127.0.0.1:8001'),
     ('http://localhost:8001/a/b?c=d&e=%20', '/a/b?c=d&e=%20', 'localhost:8001'),
     ('http://[::1]:8001//x', '//x', '[::1]:8001'),
+    ('http://unix:/run/web.sock:/health?a=b:c', '/health?a=b:c', 'localhost'),
+    ('http://unix:/run/web.sock', '/', 'localhost'),
+    ('http://unix:/run/web.sock:', '/', 'localhost'),
 ])
 def test_an_http_address_is_asked_for_what_it_names(value, target, host):
     lines = declare(value).request.decode('ascii').split('\r\n')
     assert lines[0] == 'GET %s HTTP/1.1' % target
     assert 'Host: %s' % host in lines
     assert lines[-2:] == ['', '']
+
+
+def test_http_over_a_unix_socket_is_written_as_for_nginx():
+    made = declare('http://unix:/run/a b.sock:/health')
+    assert (made.family, made.address) == (socket.AF_UNIX, '/run/a b.sock')
+
+
+@pytest.mark.parametrize('value', ['http://127.0.0.1:8001/', 'http://unix:/run/web.sock:/'])
+@pytest.mark.parametrize('host', ['www.example.org', 'localhost:8001'])
+def test_a_server_is_asked_by_the_name_that_it_knows(value, host):
+    made = declared({'RESTARTER_READY': value, 'RESTARTER_READY_HOST': host})
+    assert b'\r\nHost: %s\r\n' % host.encode() in made.request
+
+
+@pytest.mark.parametrize('host', ['', 'a b', 'http://www.example.org', 'a\r\nX: y', 'ü', 'a:b'])
+def test_a_name_that_cannot_be_is_one_sentence(host):
+    with pytest.raises(ValueError) as raised:
+        declared({'RESTARTER_READY': 'http://127.0.0.1:1/', 'RESTARTER_READY_HOST': host})
+    shown = host if host.isprintable() else ascii(host)
+    assert str(raised.value) == "RESTARTER_READY_HOST = '%s': it %s" % (shown, ALLOWED_HOST)
 
 
 @pytest.mark.parametrize('value, why', [
@@ -77,6 +101,11 @@ def test_an_http_address_is_asked_for_what_it_names(value, target, host):
     ('tcp://127.0.0.1:80?x', 'tcp has no path'),
     ('unix://run/web.sock', 'the path is not absolute'),
     ('unix://', 'the path is not absolute'),
+    ('http://unix:', 'the path is not absolute'),
+    ('http://unix:run/web.sock:/', 'the path is not absolute'),
+    ('http://unix:/run/web.sock:health', 'the path to ask for does not begin with /'),
+    ('http://unix:/run/web.sock:/a b', 'the address has characters that must not be there'),
+    ('http://unix:/run/web.sock:/#top', 'a fragment is not for the server'),
     ('unix:///' + 'x' * 103, 'the path is longer than 103 bytes'),
 ])
 def test_anything_else_is_one_sentence_that_names_it_and_what_is_allowed(value, why):

@@ -10,6 +10,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from supervisor import events
+from supervisor.events import (
+    ProcessStateBackoffEvent,
+    ProcessStateExitedEvent,
+    ProcessStateRunningEvent,
+    ProcessStateStartingEvent,
+    ProcessStateStoppedEvent,
+    ProcessStateStoppingEvent,
+    SupervisorStoppingEvent,
+)
+from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.notify import Notification, Sockets
 from tests.support.world import Clock
@@ -40,9 +51,11 @@ def sockets(options, folder):
 class Heard(Notification):
     """A notification with a fake clock, and what was told of it."""
 
-    def __init__(self, options, sockets, user=None):
+    def __init__(self, options, sockets, user=None, pid=0):
         self.changes = []
-        Notification.__init__(self, options, sockets, user, self.note, Clock())
+        process = SimpleNamespace(pid=pid, backoff=0, config=SimpleNamespace(uid=user),
+                                  get_state=lambda: 20, group=SimpleNamespace(processes={}))
+        Notification.__init__(self, options, sockets, process, self.note, Clock())
 
     def note(self):
         self.changes.append((self.ready, self.extended_until - self.clock.now))
@@ -63,6 +76,7 @@ def test_ready_is_one_of_several_lines(options, sockets, message):
     send(watch, b'STATUS=Starting', message)
     turn_the_loop(options)
     assert watch.ready and watch.changes == [(True, -math.inf)]
+    watch.close()
     assert_nothing_is_left(options)
 
 
@@ -132,12 +146,57 @@ def test_a_look_sees_what_the_main_loop_has_not_come_to(options, sockets):
     assert_nothing_is_left(options)
 
 
-def test_when_it_is_ready_senders_get_an_error_at_once(options, sockets):
-    watch = Heard(options, sockets)
+# How long it is there
+
+ENDED = (ProcessStateStoppedEvent, ProcessStateExitedEvent, ProcessStateBackoffEvent)
+
+
+@pytest.mark.parametrize('ended', ENDED)
+def test_it_is_there_and_read_as_long_as_its_process(options, sockets, ended):
+    watch = Heard(options, sockets, pid=7)
+    other = Heard(options, sockets, pid=8)
     send(watch, b'READY=1')
     turn_the_loop(options)
+    watch.close()
+    for _ in range(20):  # workers that are started anew
+        send(watch, *[b'READY=1', b'EXTEND_TIMEOUT_USEC=5000000'] * 4)
+        watch.clock.forward(1.0)
+        turn_the_loop(options)
+    assert watch.changes == [(True, -math.inf)]
+    for event in (ProcessStateStartingEvent, ProcessStateRunningEvent, ProcessStateStoppingEvent):
+        events.notify(event(watch.process, 0))
+    send(watch, b'READY=1')
+    events.notify(ended(watch.process, 0))
     with pytest.raises(OSError):
         send(watch, b'STATUS=late')
+    send(other, b'READY=1')
+    other.end()
+    assert_nothing_is_left(options)
+
+
+def test_of_a_process_whose_end_is_never_seen_it_goes_with_supervisord(options, sockets):
+    watch = Heard(options, sockets, pid=7)
+    watch.close()
+    events.notify(SupervisorStoppingEvent())
+    send(watch, b'STATUS=stopping')  # it ends before supervisord does
+    watch.process.get_state = lambda: ProcessStates.UNKNOWN
+    events.notify(SupervisorStoppingEvent())
+    assert_nothing_is_left(options)
+
+
+def test_one_that_never_stops_sending_is_read_now_and_then_when_nobody_waits(options, sockets):
+    watch = Heard(options, sockets, pid=7)
+    assert watch.readable()
+    watch.close()
+    messages = iter([b'STATUS=again'] * 10000)
+    real, watch._socket = watch._socket, SimpleNamespace(
+        fileno=lambda: 99, recv=lambda size: next(messages))
+    watch.handle_read_event()
+    assert not watch.readable()
+    watch.clock.forward(1.0)
+    assert watch.readable()
+    watch._socket = real
+    watch.end()
 
 
 # The socket and its folder
@@ -145,7 +204,8 @@ def test_when_it_is_ready_senders_get_an_error_at_once(options, sockets):
 def test_the_socket_is_the_users_own_in_a_folder_that_nobody_can_list(options, sockets):
     watch = Heard(options, sockets)
     path = Path(watch.environment['NOTIFY_SOCKET'])
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    # root's children may be of another user before they send (su, setpriv).
+    assert stat.S_IMODE(path.stat().st_mode) == (0o666 if os.getuid() == 0 else 0o600)
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o711
     assert path.stat().st_uid == os.getuid()
     watch.close()
@@ -156,6 +216,7 @@ def test_the_socket_belongs_to_the_user_of_the_program(options, sockets):
     watch = Heard(options, sockets, user=65534)
     path = Path(watch.environment['NOTIFY_SOCKET'])
     assert (path.stat().st_uid, path.parent.stat().st_uid) == (65534, 0)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     watch.close()
 
 
@@ -166,8 +227,7 @@ def test_each_spawn_has_a_socket_of_its_own_and_the_folder_goes_with_the_last(
     first.close()
     first.close()
     assert len(list(folder.iterdir())) == 1
-    send(second, b'READY=1')
-    turn_the_loop(options)
+    second.close()
     assert list(folder.iterdir()) == []
     third = Heard(options, sockets)
     assert third.environment not in (first.environment, second.environment)
@@ -179,7 +239,7 @@ def test_a_mask_for_new_files_changes_nothing_and_is_as_it_was(options, sockets)
     try:
         watch = Heard(options, sockets)
         path = Path(watch.environment['NOTIFY_SOCKET'])
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert not stat.S_IMODE(path.stat().st_mode) & 0o111
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o711
         watch.close()
     finally:

@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -51,9 +52,25 @@ def answers(data):
     return talk
 
 
-def probe(options, value, changed=lambda: None, clock=None, delay=0.2, asked=None):
+class OwnAddress:
+    """Whoever answers at the address is the process, unless a test says otherwise."""
+
+    process = SimpleNamespace(group=SimpleNamespace(processes={}))
+
+    def __init__(self, obstacle='', blind=False):
+        self.in_the_way, self.blind = obstacle, blind
+        self.others_too, self.accepted = False, []
+
+    def obstacle(self):
+        return self.in_the_way
+
+    def accepts(self, connection):
+        return self.accepted.pop(0)
+
+
+def probe(options, value, changed=lambda: None, clock=None, delay=0.2, asked=None, own=None):
     return Probe(options, declared({'RESTARTER_READY': value}), delay, changed,
-                 set() if asked is None else asked, clock or Clock())
+                 set() if asked is None else asked, own or OwnAddress(), clock or Clock())
 
 
 def seen_of(options, watch):
@@ -76,7 +93,13 @@ def http(address, path='/health'):
     (b'HTTP/1.1 399 x\r\n\r\n', True, 'answered 399'),
     (b'HTTP/1.0 200 OK\n\nclosed after it', True, 'answered 200'),
     (b'HTTP/1.1 200 OK', True, 'answered 200'),
-    (b'HTTP/1.1 103 Early Hints\r\n\r\n', False, 'answered 103'),
+    (b'HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n' + OK, True, 'answered 200'),
+    (b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\n\r\nHTTP/1.1 503 x\r\n\r\n', False,
+     'answered 503'),
+    (b'HTTP/1.1 103 Early Hints\r\n\r\n', False, 'closed the connection without an answer'),
+    (b'HTTP/1.1 101 Switching Protocols\r\n\r\n' + OK, False, 'answered 101'),
+    (b'HTTP/1.1 103 x\r\n\r\n' * 10000, False,
+     'answered with more than %d bytes of headers' % HEAD),
     (b'HTTP/1.1 404 Not Found\r\n\r\n', False, 'answered 404'),
     (b'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n', False, 'answered 503'),
     (OK + b'x' * 1000000, True, 'answered 200'),
@@ -136,6 +159,78 @@ def test_what_nobody_listens_at_refuses(options, value):
         unused.bind(('127.0.0.1', 0))
         watch = probe(options, value % unused.getsockname()[1])
         assert seen_of(options, watch) == (False, 'refused the connection')
+
+
+def test_an_answer_that_is_not_the_processes_own_says_nothing_of_it(options, server):
+    own = OwnAddress(obstacle='127.0.0.1:8001 is listened on by pid 4711')
+    clock = Clock()
+    watch = probe(options, http(server(answers(OK))), own=own, clock=clock)
+    watch.look()
+    assert (watch.ready, watch.seen, options.socket_map) == (False, own.in_the_way, {})
+    own.in_the_way = ''
+    clock.forward(watch.due())
+    assert seen_of(options, watch) == (True, 'answered 200')
+
+
+@pytest.mark.parametrize('accepted, seen', [
+    ([None, None, True], 'answered 200'), ([None, False], 'was answered by another process')])
+def test_where_others_listen_there_too_only_the_one_that_has_accepted_is_asked(
+        options, server, accepted, seen):
+    asked = []
+
+    def talk(connection):
+        for data in iter(lambda: connection.recv(4096), b''):
+            asked.append(data)
+            if data.endswith(b'\r\n\r\n'):
+                connection.sendall(OK)
+    own, clock = OwnAddress(), Clock()
+    own.others_too, own.accepted = True, list(accepted)
+    watch = probe(options, http(server(talk)), own=own, clock=clock)
+    watch.look()
+    while own.accepted:
+        turn_until(options, lambda: b''.join(asked) == b'GET ')
+        assert watch.due() <= 0.01
+        clock.forward(watch.due())
+        watch.look()
+    if accepted[-1]:
+        turn_until(options, lambda: not options.socket_map)
+    assert (watch.ready, watch.seen) == (accepted[-1], '%s %s' % (watch.awaited, seen))
+    assert b'\r\n\r\n' in b''.join(asked) or not accepted[-1]
+    watch.close()  # one that was answered by others is asked again
+    assert_nothing_is_left(options)
+
+
+@pytest.mark.parametrize('kind', ['http', 'unix'])
+def test_where_nobody_tells_whose_an_answer_is_one_that_was_there_before_says_nothing(
+        options, server, tmp_path, kind):
+    family, path = socket.AF_INET, str(tmp_path / 's')
+    address = ('127.0.0.1', 0)
+    if kind == 'unix':
+        family, address = socket.AF_UNIX, path
+    clock, old = Clock(), socket.socket(family)
+    old.bind(address)
+    old.listen(5)
+    address = old.getsockname()
+    value = http(address) if kind == 'http' else 'unix://' + path
+    watch = probe(options, value, own=OwnAddress(blind=True), clock=clock)  # and now it is spawned
+    turn_until(options, lambda: not options.socket_map)
+
+    def look():
+        clock.forward(0.2)
+        watch.look()
+        turn_until(options, lambda: not options.socket_map)
+    if kind == 'unix':
+        look()
+        assert watch.seen == value + ' was answered before the process was started'
+    old.close()
+    look()
+    assert not watch.ready and 'refused' in watch.seen
+    if kind == 'unix':
+        os.unlink(path)
+    server(answers(OK), family, address)
+    look()
+    assert watch.ready
+    assert_nothing_is_left(options)
 
 
 def test_a_socket_that_is_not_there_is_named_as_the_system_does(options, tmp_path):

@@ -3,6 +3,8 @@
 import pytest
 from supervisor.states import ProcessStates
 
+from supervisor_restarter.daemon.listeners import Address
+from supervisor_restarter.daemon.listening import Noted
 from supervisor_restarter.restart.faults import CannotRestart, RPCError
 from supervisor_restarter.restart.group_restart import GroupRestart
 from supervisor_restarter.restart.settings import Limit, Settings
@@ -304,3 +306,112 @@ def test_however_it_ends_no_watch_is_left(event):
     event(world)
     restart.advance()
     assert readiness.watches['a'].closed
+
+
+# Where the old one listens
+
+SURGE = LATE._replace(timeout=None, max_surge=Limit(1))
+WHERE = 'does not listen on 127.0.0.1:8001, where pid 4711 does'
+LISTENS = Noted(4711, None, surge=True, addresses=(Address('127.0.0.1', 8001),))
+REFUSED = LISTENS._replace(refusal='with max_surge it cannot be')
+
+
+def test_a_successor_that_is_running_takes_over_when_it_listens_though_nothing_is_declared():
+    world, readiness = World('a'), FakeReadiness()
+    readiness.noted['a'] = LISTENS
+    restart = begin(world, readiness, SURGE)
+    passes(world, restart, 30.0)
+    assert world.states() == {'a': 'RUNNING', 'a.new': 'RUNNING'}
+    assert restart.info()['awaiting'] == [{'name': 'a', 'awaited': None, 'seen': 'refused'}]
+    readiness.watches['a.new'].becomes_ready()
+    restart.advance(everything=False)
+    assert world.states() == {'a': 'RUNNING', 'a.old': 'STOPPING'}
+
+
+def test_one_that_listens_and_declares_nothing_does_not_take_over_before_it_is_running():
+    world, readiness = World('a', startsecs=5), FakeReadiness()
+    readiness.noted['a'] = LISTENS
+    restart = begin(world, readiness, SURGE)
+    readiness.watches['a.new'].becomes_ready()
+    passes(world, restart, 4.0)
+    assert world.states() == {'a': 'RUNNING', 'a.new': 'STARTING'}
+    assert restart.info()['awaiting'] != []
+    passes(world, restart, 1.1)
+    assert world.states() == {'a': 'RUNNING', 'a.old': 'STOPPING'}
+
+
+def test_one_that_never_listens_is_a_fault_a_minute_after_it_could_be_running():
+    world, readiness = World('a'), FakeReadiness()
+    readiness.noted['a'] = LISTENS
+    restart = begin(world, readiness, SURGE)
+    readiness.watches['a.new'].seen = WHERE
+    world['a.new'].behaves(stops_after=0.0)
+    passes(world, restart, 60.9)
+    assert restart.outcome is None
+    passes(world, restart, 0.2)
+    assert restart.outcome[0] == fault('a', 'NOT_READY: after 61 seconds: ' + WHERE)
+    assert world.states()['a'] == 'RUNNING'
+
+
+@pytest.mark.parametrize('startsecs, died', [
+    (1, 'Exited too quickly (process log may have details)'),
+    (0, 'exited with status 1 before it was ready')])
+def test_one_that_ends_while_another_is_in_its_way_is_a_fault_that_names_it(startsecs, died):
+    world, readiness = World('a', startsecs=startsecs), FakeReadiness()
+    readiness.noted['a'] = LISTENS
+    restart = begin(world, readiness, SURGE)
+    readiness.watches['a.new'].others = WHERE
+    passes(world, restart, 0.1)
+    down(world, restart, 'a.new') if startsecs else world['a.new'].die(exitstatus=1)
+    restart.changed('a.new', running=False)
+    restart.advance(everything=False)
+    assert restart.outcome[0] == fault('a', 'START_FAILED: %s; %s' % (died, WHERE), 0x430)
+
+
+def test_a_process_that_cannot_have_a_second_one_is_refused_before_anything_is_done():
+    world, readiness = World('a', 'b'), FakeReadiness()
+    readiness.noted['a'] = REFUSED
+    with pytest.raises(CannotRestart) as why:
+        begin(world, readiness, SURGE)
+    assert str(why.value) == 'web:a: with max_surge it cannot be'
+    assert begin(world, readiness, ONE)  # stop first, nobody is in the way
+
+
+def test_one_that_cannot_when_it_is_its_turn_is_a_fault_and_serves_on():
+    world, readiness = World('a'), FakeReadiness()
+    restart = GroupRestart(world.supervisord, world.group, SURGE, world.clock, readiness)
+    readiness.noted['a'] = REFUSED
+    restart.advance()
+    assert restart.outcome[0] == fault('a', 'NOT_READY: with max_surge it cannot be')
+    assert world.history == []
+
+
+# Who is left behind
+
+@pytest.mark.parametrize('settings', [LATE, SURGE])
+def test_others_of_a_process_group_that_stay_are_a_warning_and_no_fault(settings):
+    world, readiness = World('a', 'b'), FakeReadiness()
+    readiness.orphaned = {world['a'].pid}
+    restart = begin(world, readiness, settings)
+    for _ in range(2):
+        passes(world, restart, 1.1)
+        for name in [name for name in world.states() if world.states()[name] == 'STOPPING']:
+            down(world, restart, name)
+    passes(world, restart, 2.2)
+    assert restart.outcome is True
+    warning, = restart.info()['warnings']
+    assert (warning['code'], warning['group'], warning['name']) == (0x480, 'web', 'a')
+    assert warning['text'].startswith('LEFT_BEHIND: pid %d has ended, and others of its process '
+                                      'group run on' % min(readiness.orphaned))
+
+
+def test_those_that_follow_within_a_second_are_none():
+    world, readiness = World('a', startsecs=0), FakeReadiness()
+    readiness.orphaned = {world['a'].pid}
+    restart = begin(world, readiness)
+    down(world, restart, 'a')
+    passes(world, restart, 0.5)
+    assert not restart.finished and restart.due() <= 0.05
+    readiness.orphaned = set()
+    passes(world, restart, 0.1)
+    assert (restart.outcome, restart.info()['warnings']) == (True, [])

@@ -795,3 +795,37 @@ def test_info_adds_up_to_the_total_at_every_moment():
     info = restart.info()
     assert (info['restarted'], info['failed'], info['state']) == (5, 1, 'FINISHED')
     assert info['faults'] == restart.outcome
+
+
+@pytest.mark.parametrize('state', [ProcessStates.FATAL, ProcessStates.BACKOFF])
+def test_one_that_was_broken_before_and_fails_again_uses_no_window_up(state):
+    world = World(*'ab')
+    world.add('broken', state).spawn_error = 'no such program'
+    restart = begin(world, rolling(1))
+    for name in 'ba':
+        down(world, restart, name)
+        passes(world, restart, 1.1)
+    assert restart.outcome == [fault('broken', 'SPAWN_ERROR: no such program', 50)]
+    assert stopped(world) == ['b', 'a']
+
+
+def test_what_begins_at_once_is_cut_into_slices_too():
+    world = World()
+    for name in 'abcdef':
+        process = world.add(name, ProcessStates.STOPPED)
+        process.get_state = lambda state=process.get_state: (
+            world.clock.forward(SLICE / 20), state())[1]
+    restart = begin(world)
+    assert restart.due() == 0 and len(world.history) < 6
+
+
+def test_a_process_is_looked_at_before_its_turn():
+    world = World(*'ab')
+    restart = begin(world, rolling(1))
+    down(world, restart, 'b')
+    world['a'].die()  # nobody has said so
+    world.clock.forward(1.1)
+    world['b'].transition()
+    restart.changed('b', running=True)
+    restart.advance(everything=False)
+    assert stopped(world) == ['b'] and world.history[-1] == ('spawn', 'a')

@@ -15,8 +15,8 @@ from supervisor.tests.base import (
 
 import supervisor_restarter
 import supervisor_restarter.rpcinterface
+from supervisor_restarter.options import BadOption
 from supervisor_restarter.restart.faults import Faults
-from supervisor_restarter.restart.settings import BadOption
 
 METHODS = {'getAPIVersion', 'getPluginVersion', 'restartProcessGroup', 'updateProcessGroup',
            'getRestartInfo', 'cancelRestart'}
@@ -50,7 +50,7 @@ def poll(callback):
 def test_both_dotted_paths_make_the_interface(supervisord):
     for factory in (supervisor_restarter.make_rpcinterface,
                     supervisor_restarter.rpcinterface.make_rpcinterface):
-        assert factory(supervisord).getAPIVersion() == '3.2'
+        assert factory(supervisord).getAPIVersion() == '3.3'
 
 
 @pytest.mark.parametrize('name', ['web', 'web:*', 'web:'])
@@ -112,9 +112,11 @@ def test_the_docstring_is_the_signature(interface, method, signature):
     ('restartProcessGroup', (1,), 'name must be a string, the name of a process group, not int'),
     ('restartProcessGroup', ('web', 1), 'restartProcessGroup: options must be a struct, not int'),
     ('restartProcessGroup', ('web', {'x': 1}), 'restartProcessGroup: unknown option x; the options '
-     'are delay, max_surge, max_unavailable, reread, stagger_factor, timeout, wait'),
+     'are delay, max_surge, max_unavailable, min_ready_seconds, only_running, processes, reread, '
+     'resume, stagger_factor, timeout, wait'),
     ('updateProcessGroup', ('web', {'x': 1}), 'updateProcessGroup: unknown option x; the options '
-     'are delay, dry_run, max_surge, max_unavailable, stagger_factor, timeout, wait'),
+     'are delay, dry_run, max_surge, max_unavailable, min_ready_seconds, only_running, processes, '
+     'stagger_factor, timeout, wait'),
     ('getRestartInfo', (), "getRestartInfo: missing a required argument: 'name'"),
     ('getRestartInfo', ([],), 'name must be a string, the name of a process group, not array'),
     ('cancelRestart', ({},), 'name must be a string, the name of a process group, not struct'),
@@ -159,7 +161,7 @@ def test_info_of_a_group_that_was_never_restarted_is_idle(interface):
     assert interface.getRestartInfo('web') == {
         'group': 'web', 'state': 'IDLE', 'total': 0, 'waiting': 0, 'stopping': 0, 'starting': 0,
         'restarted': 0, 'failed': 0, 'removed': 0, 'elapsed': 0.0, 'surging': 0,
-        'awaiting': [], 'faults': []}
+        'awaiting': [], 'faults': [], 'warnings': []}
 
 
 def test_the_last_restart_is_remembered_and_there_is_nothing_to_cancel(interface):

@@ -504,3 +504,102 @@ def test_the_events_of_both_processes_turn_to_their_slot():
     assert restart.due() == 0
     restarts.advance(everything=False)
     assert restart.finished and restarts.finished
+
+
+# Somebody else, in mid-surge
+
+@pytest.mark.parametrize('suffix, when', [
+    ('.new', 'before'), ('.old', 'before'), ('.old', 'after')])
+def test_a_process_that_somebody_adds_with_a_name_of_the_surge_is_left_alone(suffix, when):
+    world = World(*'ab')
+    restart = begin(world, ONE._replace(max_surge=Limit(2)) if when == 'after' else ONE)
+    theirs = world.add('a' + suffix)
+    passes(world, restart, 1.1)
+    if 'b.old' in names(world):
+        ends(world, restart, 'b.old')
+    if world['a' + ('.new' if when == 'after' else suffix)] is not theirs:
+        ends(world, restart, 'a.new')
+    assert world['a' + suffix] is theirs and ('stop', 'a' + suffix) not in world.history
+    assert restart.outcome[0] == fault(
+        'a', 'START_FAILED: somebody else has added a process a%s: a second process of a would '
+        'have this name' % suffix)
+    assert names(world) == ['a', 'a' + suffix, 'b'] and world['a'].state == ProcessStates.RUNNING
+
+
+def test_when_it_settles_the_successor_goes_also_while_somebody_stops_the_old_one():
+    world = World('a')
+    restart = begin(world)
+    world['a'].stop()
+    restart.cancel()
+    passes(world, restart, 0.1)
+    assert world.history == [('spawn', 'a.new'), ('stop', 'a'), ('stop', 'a.new')]
+    ends(world, restart, 'a.new')
+    ends(world, restart, 'a')
+    passes(world, restart, 1.2)
+    assert restart.finished and names(world) == ['a']
+
+
+def test_the_old_one_has_a_second_after_somebody_stopped_it_and_may_be_back_then():
+    world = World('a')
+    restart = begin(world)
+    world['a'].stop()
+    ends(world, restart, 'a')
+    passes(world, restart, 0.9)
+    world['a'].spawn()
+    passes(world, restart, 1.2)
+    ends(world, restart, 'a.old')
+    assert restart.outcome is True
+
+
+def test_an_old_one_that_becomes_unknown_before_the_hand_over_is_a_fault():
+    world = World('a')
+    restart = begin(world)
+    world['a'].change_state(ProcessStates.UNKNOWN)
+    restart.changed('a', running=False)
+    restart.advance(everything=False)
+    ends(world, restart, 'a.new')
+    assert restart.outcome == [fault('a', 'BAD_STATE: its state became UNKNOWN', 0x410)]
+
+
+def test_a_leaving_process_that_is_not_in_the_group_any_more_takes_nobody_along():
+    world = World('a')
+    restart = begin(world)
+    passes(world, restart, 1.1)
+    leaving = world['a.old']
+    theirs = world.add('a.old')
+    leaving.die()
+    passes(world, restart, 60.0)
+    assert world['a.old'] is theirs and restart.outcome is True
+
+
+def test_a_successor_in_backoff_goes_without_a_signal():
+    world = World('a')
+    restart = begin(world)
+    world['a.new'].die()  # BACKOFF: it has not been up for startsecs
+    restart.changed('a.new', running=False)
+    restart.advance(everything=False)
+    assert names(world) == ['a'] and world.history == [('spawn', 'a.new')]
+
+
+def test_the_name_of_a_program_in_its_own_environment_counts():
+    world = World('a')
+    world['a'].config.environment = {'SUPERVISOR_PROCESS_NAME': 'mine'}
+    begin(world)
+    assert world['a.new'].config.environment == {'SUPERVISOR_PROCESS_NAME': 'mine'}
+
+
+def test_the_predecessor_keeps_the_configuration_with_which_it_was_started():
+    world = World('a')
+    world['a'].config.stopwaitsecs = 77
+    restart = begin(world)
+    passes(world, restart, 1.1)
+    assert (world['a.old'].config.stopwaitsecs, world['a.old'].config.name) == (77, 'a.old')
+
+
+def test_a_second_process_that_cannot_be_stopped_is_no_second_fault():
+    world = World('a')
+    restart = begin(world)
+    world['a.new'].behaves(broken='no signal')
+    restart.cancel()
+    passes(world, restart, 0.1)
+    assert restart.finished and restart.info()['faults'][0]['code'] == 0x451

@@ -299,3 +299,44 @@ def test_one_for_which_no_log_file_can_be_made_is_left_as_it_is(settings, state)
         ConfigByHand.no_log = None
     assert update.restart.outcome[0]['text'] == 'FAILED: OSError: [Errno 28] No space'
     assert world.history == [] and world['a'].config is old
+
+
+@pytest.mark.parametrize('settings', [ROLLING, SURGE])
+def test_a_slot_that_is_down_without_its_turn_gets_its_configuration_prepared(settings):
+    world = World(*'ab')
+    update = Update(world, 'a=replace b=replace', settings)
+    prepared = []
+    update.new['a'].create_autochildlogs = lambda: prepared.append('a')
+    update.ends('a')
+    assert prepared and world.history[-1] == ('spawn', 'a')
+    assert world['a'].config is update.new['a']
+
+
+def test_what_somebody_restarts_while_it_waits_has_its_old_configuration_and_is_a_fault():
+    world = World(*'ab')
+    update = Update(world, 'a=replace b=replace', ROLLING)
+    world['a'].stop()
+    update.ends('a')
+    world['a'].spawn()
+    world['a'].change_state(ProcessStates.RUNNING)
+    update.restart.changed('a', running=True)
+    update.ends('b')
+    update.passes(1.1)
+    assert update.restart.outcome[0]['text'] == (
+        'START_FAILED: started by somebody else, with its old configuration')
+    assert update.says() == {'a': False, 'b': True}
+
+
+@pytest.mark.parametrize('state, may_go', [
+    (ProcessStates.RUNNING, True), (ProcessStates.STARTING, False),
+    (ProcessStates.BACKOFF, False), (ProcessStates.FATAL, True), (ProcessStates.STOPPED, True)])
+def test_one_that_is_kept_and_on_its_way_up_counts_as_down(state, may_go):
+    world = World('a')
+    world.add('b', state)
+    update = Update(world, 'a=replace b=keep', ROLLING)
+    assert world.history == ([('stop', 'a')] if may_go else [])
+    if not may_go:
+        world['b'].change_state(ProcessStates.RUNNING)
+        update.restart.changed('b', running=True)
+        update.restart.advance(everything=False)
+        assert world.history == [('stop', 'a')]

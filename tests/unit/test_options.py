@@ -7,14 +7,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from supervisor_restarter.restart.settings import (
-    BadOption,
-    Call,
-    Limit,
-    Settings,
-    from_call,
-    from_config,
-)
+from supervisor_restarter.options import BadOption, Call, from_call, from_config
+from supervisor_restarter.restart.settings import Limit, Settings
 
 SECONDS = 'must be a number of seconds greater than 0'
 BATCHES = 'must be a whole number, 1 or greater'
@@ -53,7 +47,8 @@ def complain(sentence):
 
 
 def test_without_options_there_are_the_defaults():
-    assert from_config({}, complain).of('web') == Settings(0.2, 5.0, 1, Limit(0), Limit(0))
+    assert from_config({}, complain).of('web') == Settings(
+        0.2, None, 1, Limit(0), Limit(0), 0.0, False)
     assert from_call(Settings(timeout=9.0), {}) == Call(Settings(timeout=9.0), wait=True)
 
 
@@ -98,7 +93,7 @@ def test_any_text_in_the_configuration_is_a_value_that_can_be_or_one_sentence(op
     except BadOption as why:
         assert re.fullmatch('[ -~]+ = .{1,100}: must be [ -~]+', str(why))
     else:
-        assert all(0 < seconds < math.inf for seconds in (made.delay, made.timeout))
+        assert all(0 < seconds < math.inf for seconds in (made.delay, made.timeout or 1))
         assert made.stagger_factor >= 1
         assert 0 <= made.max_unavailable.of(10) <= 10 or not made.max_unavailable.percentage
 
@@ -107,18 +102,21 @@ def test_an_unknown_option_of_the_configuration_is_a_warning_that_names_it():
     said = []
     assert from_config({'dealy': '1', 'timeout': '9'}, said.append).default == Settings(timeout=9.0)
     assert said == ['restarter: unknown option dealy; the options are delay, max_surge, '
-                    'max_unavailable, page, stagger_factor, timeout']
+                    'max_unavailable, min_ready_seconds, only_running, page, stagger_factor, '
+                    'timeout']
 
 
 @pytest.mark.parametrize('options, sentence', [
     ({'dealy': 1}, 'unknown option dealy; the options are delay, max_surge, max_unavailable, '
-                   'reread, stagger_factor, timeout, wait'),
+                   'min_ready_seconds, only_running, processes, reread, resume, stagger_factor, '
+                   'timeout, wait'),
     ({'x' * 5000: 1}, 'unknown option ' + 'x' * 97 + '...; the options are '),
     ({'stagger_factor': 2, 'max_unavailable': 1}, 'stagger_factor and max_unavailable exclude each '
      'other: a restart is either staggered or rolling'),
     ({'stagger_factor': 2, 'max_surge': '25%'}, 'stagger_factor and max_surge exclude each other: '
      'a restart is either staggered or rolling'),
-    ([], 'options must be a struct, not array'),
+    ([1], 'options must be a struct, not array'),
+    ({'resume': True, 'processes': ['a']}, 'resume and processes exclude each other'),
     ('timeout', 'options must be a struct, not string'),
     (None, 'options must be a struct, not nil'),
 ])
@@ -126,6 +124,23 @@ def test_wrong_options_of_a_call_are_named(options, sentence):
     with pytest.raises(BadOption) as why:
         from_call(Settings(), options)
     assert str(why.value).startswith(sentence)
+
+
+@pytest.mark.parametrize('value', [[], ['a', 1], 'a', {}, None, True])
+def test_processes_are_an_array_of_names(value):
+    assert from_call(Settings(), {'processes': ['a', 'b']}).processes == ('a', 'b')
+    with pytest.raises(BadOption) as why:
+        from_call(Settings(), {'processes': value})
+    assert str(why.value).endswith('must be an array of the names of processes in the group')
+
+
+def test_the_empty_array_of_php_is_no_options():
+    assert from_call(Settings(), []) == Call(Settings())
+
+
+def test_a_call_that_gives_batches_is_staggered_where_the_configuration_is_rolling():
+    configured = Settings(max_unavailable=Limit(1), max_surge=Limit(1))
+    assert from_call(configured, {'stagger_factor': 2}).settings == Settings(stagger_factor=2)
 
 
 def test_both_pacings_in_the_configuration_are_rolling_with_a_warning():
