@@ -72,15 +72,15 @@ class Contender:
 class Supervised:
     """A supervisord with a group, and the contenders that restart it; a context manager.
 
-    `minfds` is supervisord's option; 0 for one that suffices.
+    `minfds` is supervisord's option; 0 for one that suffices. `settings` are the program's.
     """
 
-    def __init__(self, size: int, startsecs: int, minfds: int = 0):
+    def __init__(self, size: int, startsecs: int, minfds: int = 0, **settings: Any):
         self.size = size
         self.startsecs = startsecs
         home = str(Path(__file__).parent.parent)
         path = os.pathsep.join(filter(None, [home, os.environ.get('PYTHONPATH')]))
-        self.daemon = Daemon(group(GROUP, size, COMMAND, startsecs),
+        self.daemon = Daemon(group(GROUP, size, COMMAND, startsecs, **settings),
                              options={'timeout': int(LIMIT)}, plugin=PLUGIN, extra=SUPERVISORD,
                              minfds=minfds or min(4 * size + 1024, 15000), loglevel='info',
                              env=dict(os.environ, PYTHONPATH=path))

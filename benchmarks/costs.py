@@ -1,12 +1,17 @@
 """What the parts of the plugin cost a supervisord."""
 
+import os
+import pwd
 import signal
 import socket
 import statistics
+import subprocess
 import threading
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List
+
+from supervisor.options import ServerOptions
 
 from benchmarks.contenders import cpu_seconds
 from benchmarks.results import write
@@ -46,6 +51,54 @@ def primitives(times: int = 2000) -> List[Dict[str, Any]]:
         signal.signal(signal.SIGALRM, handler)
         for end in pair:
             end.close()
+    return rows
+
+
+def starts(count: int = 20, turns: int = 9) -> List[Dict[str, Any]]:
+    """Return what a start costs in ways that Python has, in microseconds for each of `count`.
+
+    They are started one right after the other, until the last has ended; the ways take turns. As
+    root, a program with another user is started too: there Popen forks.
+    """
+    options = ServerOptions()
+    environment = dict(os.environ)
+    user: Dict[str, Any] = {}
+
+    def by_popen() -> int:
+        started = subprocess.Popen(['true'], executable='/bin/true', env=environment,
+                                   process_group=0, restore_signals=False, **user)
+        started.returncode = 0  # it is collected below
+        return started.pid
+
+    def by_fork() -> int:
+        pid = os.fork()
+        if pid == 0:
+            os.setpgrp()
+            os.closerange(3, 1024)
+            if user:
+                options.drop_privileges(user['user'])
+            os.execve('/bin/true', ['true'], environment)
+        return pid
+
+    def measure(start: Callable[[], int]) -> float:
+        began = time.perf_counter()
+        pids = [start() for _ in range(count)]
+        for pid in pids:
+            os.waitpid(pid, 0)
+        return (time.perf_counter() - began) / count
+
+    rows = []
+    ways = {'Popen': by_popen, 'a fork': by_fork}
+    for whose in ('', ' with another user')[:1 + (os.getuid() == 0)]:
+        if whose:
+            nobody = pwd.getpwnam('nobody')
+            user = {'user': nobody.pw_uid, 'group': nobody.pw_gid, 'extra_groups': []}
+        took: Dict[str, List[float]] = {name: [] for name in ways}
+        for _ in range(turns):
+            for name, start in ways.items():
+                took[name].append(measure(start))
+        rows += [_row('start a program%s by %s, until it has ended' % (whose, name),
+                      1e6 * statistics.median(seconds)) for name, seconds in took.items()]
     return rows
 
 
@@ -92,11 +145,11 @@ def _each(action: Callable[[], None], times: int) -> float:
 
 
 def _row(what: str, microseconds: float) -> Dict[str, Any]:
-    print('  %-52s %10.1f us%s' % (what, microseconds,
+    print('  %-62s %10.1f us%s' % (what, microseconds,
                                    ' each second' if what.startswith(('idle', 'while')) else ''))
     return {'what': what, 'microseconds': '%.1f' % microseconds}
 
 
 def report(folder: Path) -> None:
     """Measure and print the costs, and write costs.csv."""
-    write(folder, 'costs', primitives() + idle())
+    write(folder, 'costs', primitives() + starts() + idle())

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import traceback
 import types
 from typing import Any, Callable, Optional, Sequence
 
@@ -175,7 +176,6 @@ class RestarterNamespaceRPCInterface:
         """
         self._update('cancelRestart')
         self._restarts.cancel(self._group_name(name))
-        self._mainloop.turn()
         return True
 
     def _call(self, method: str, group: str, options: Any, *flags: str) -> plugin_options.Call:
@@ -200,10 +200,14 @@ class RestarterNamespaceRPCInterface:
         try:
             restart = self._restarts.begin(group, call.settings, plan, of)
         except RPCError:
-            self._mainloop.turn()
+            self._mainloop.rest()
             raise
+        except Exception as why:
+            self._mainloop.rest()
+            self.supervisord.options.logger.critical('restarter: %s' % traceback.format_exc())
+            raise RPCError(Faults.FAILED, '%s: not begun: %s: %s' % (
+                group, type(why).__name__, why)) from None
         if not call.wait:
-            self._mainloop.turn()
             return True
 
         def restarting():

@@ -6,10 +6,10 @@ _KINDS = {bool: 'boolean', int: 'int', float: 'double', str: 'string', list: 'ar
           dict: 'struct', type(None): 'nil'}
 
 
-def shown(value: str) -> str:
+def shown(value: str, longest: int = 100) -> str:
     """Return text that a caller sent in a form that fits a message, and any XML parser."""
     text = value if value.isprintable() else ascii(value)
-    return text if len(text) <= 100 else text[:97] + '...'
+    return text if len(text) <= longest else text[:longest - 3] + '...'
 
 
 def kind(value: Any) -> str:

@@ -3,67 +3,83 @@
 A process has handlers of its own for its log files, and a handler rotates its file by itself. Two
 of them for one file lose lines: after a rotation one writes over what the other has appended
 (supervisor/loggers.py: RotatingFileHandler.doRollover opens the new file without O_APPEND). So both
-processes write through the handlers of the one that was there first. They write whole lines: what
-supervisord reads from a pipe may end within one.
+processes write through the handlers of the one that was spawned last, which has just opened the
+file that has the name now. They write whole lines: what supervisord reads from a pipe may end
+within one.
 """
 
+import contextlib
+import math
 import os
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+import time
+from typing import Any, Callable, Iterator, List, Sequence, Tuple
 
 from supervisor.loggers import Handler, LogRecord
+
+from supervisor_restarter.daemon.spawned import after_spawn
 
 # How much of a line that does not end is held back, in bytes: as much as a pipe holds.
 LONGEST_LINE = 1 << 16
 
-# How much of what a process has said last is kept, in bytes.
-LAST_WORDS = 1000
+# How long whole lines are held back for the end of a line of the other process, in seconds.
+PATIENCE = 1.0
 
 
 class SharedLogs:
     """What two processes of one slot write their output to.
 
-        logs = SharedLogs()
-        logs.join(old, new)    # whenever one of them may have been spawned again
+        logs = SharedLogs('web_0', channels, changed)
+        logs.join(old, new)    # right after the new one was spawned
+        logs.look()            # when `due()` seconds have passed
         logs.part()            # when one of them is gone
 
-    The handlers of the process that is named first are those of the slot from then on. `channels`
-    are those whose logs are the same for both, of stdout and stderr.
+    `channels` are those whose logs are the same for both, of stdout and stderr. Lines for syslog
+    begin with `name`, whatever supervisord calls the process. `changed()` is called when something
+    is held back: `due()` may have become shorter. Whoever of the two is spawned again writes to the
+    same files too.
     """
 
-    def __init__(self, channels: Sequence[str] = ('stdout', 'stderr')) -> None:
-        self.channels = channels
-        self._files: Dict[str, _SharedFile] = {}
+    def __init__(self, name: str, channels: Sequence[str], changed: Callable[[], None],
+                 clock: Any = time):
+        self.name = name
+        self._files = {channel: _SharedFile(changed, clock) for channel in channels}
+        self._ends: List[Callable[[], None]] = []
 
     def join(self, *processes: Any) -> None:
-        """Let processes write to the same files, if they do not yet."""
+        """Let processes write to the same files; the one that was spawned last stands last."""
         for process in processes:
-            for channel, logger in _loggers(process):
-                if channel in self.channels:
-                    self._files.setdefault(channel, _SharedFile()).admit(logger, process)
+            self._ends.append(after_spawn(process, lambda process=process: self._admit(process)))
+            self._admit(process)
 
-    def last_words(self, process: Any) -> str:
-        """Return the last line that a process has written; empty where that is not known."""
-        for channel in ('stderr', 'stdout'):
-            if channel in self._files:
-                lines = self._files[channel].said_by(process).split(b'\n')
-                for line in filter(None, map(bytes.strip, reversed(lines))):
-                    return line.decode('utf-8', 'replace')
-        return ''
+    def due(self) -> float:
+        """Return the seconds until something has been held back for long enough."""
+        return min((shared.due() for shared in self._files.values()), default=math.inf)
+
+    def look(self) -> None:
+        """Write what has been held back for long enough."""
+        for shared in self._files.values():
+            shared.look()
 
     def part(self) -> None:
         """Write what is held back, and let whoever is left go on alone."""
+        while self._ends:
+            self._ends.pop()()
         for shared in self._files.values():
             shared.give_back()
         self._files.clear()
 
+    def _admit(self, process: Any) -> None:
+        for channel, logger in _loggers(process):
+            _name_in_syslog(process, logger, self.name)
+            if channel in self._files:
+                self._files[channel].admit(logger, process)
 
-def name_in_logs(process: Any, name: str) -> None:
-    """Let the lines that a process writes to syslog begin with a name."""
+
+def _name_in_syslog(process: Any, logger: Any, name: str) -> None:
     own = '%s %%(message)s' % process.config.name  # supervisor/dispatchers.py: _init_normallog
-    for _, logger in _loggers(process):
-        for handler in logger.handlers:
-            if handler.fmt == own:
-                handler.setFormat('%s %%(message)s' % name)
+    for handler in logger.handlers:
+        if handler.fmt == own:
+            handler.setFormat('%s %%(message)s' % name)
 
 
 def _loggers(process: Any) -> Iterator[Tuple[str, Any]]:
@@ -78,39 +94,56 @@ def _loggers(process: Any) -> Iterator[Tuple[str, Any]]:
 
 
 class _SharedFile:
-    """One log of a slot: its handlers, and the loggers that write to it.
+    """One log of a slot: its handlers, and the writers that stand for them in the loggers.
 
-    `unfinished` is the writer that has begun a line, and has yet to end it.
+    `unfinished` is the writer that has begun a line in the file, and has yet to end it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[], None], clock: Any) -> None:
+        self.changed = changed
+        self.clock = clock
         self.handlers: List[Any] = []
-        self.loggers: List[Any] = []
+        self.writers: List[_Writer] = []
         self.unfinished: Any = None
 
     def admit(self, logger: Any, process: Any) -> None:
-        if any(logger is known for known in self.loggers):
+        if any(logger is writer.logger for writer in self.writers):
             return
-        writer = _Writer(self, process)
-        if self.handlers:
-            for handler in logger.handlers:
+        for writer in [writer for writer in self.writers if writer.process is process]:
+            self.put(writer, len(writer.held))
+            self.writers.remove(writer)
+            if self.unfinished is writer:
+                self.unfinished = None
+        for handler in self.handlers:
+            with contextlib.suppress(OSError):  # a full disk, which was told when it was written to
                 handler.close()
-        else:
-            self.handlers = logger.handlers
-            self.unfinished = writer if any(map(_ends_within_a_line, self.handlers)) else None
+        self.handlers = logger.handlers
+        writer = _Writer(self, logger, process)
+        if not self.writers and any(map(_ends_within_a_line, self.handlers)):
+            self.unfinished = writer
+        self.writers.append(writer)
         logger.handlers = [writer]
-        self.loggers.append(logger)
 
     def give_back(self) -> None:
-        for writer in self._writers():
+        for writer in self._in_order():
             self.put(writer, len(writer.held))
-        for logger in self.loggers:
-            logger.handlers = self.handlers
+            writer.logger.handlers = list(self.handlers)
+        self.writers.clear()
+
+    def due(self) -> float:
+        since = min((writer.since for writer in self.writers if writer.held), default=math.inf)
+        return max(0.0, since + PATIENCE - self.clock.monotonic())
+
+    def look(self) -> None:
+        now = self.clock.monotonic()
+        for writer in self._in_order():
+            if writer.held and writer.since + PATIENCE <= now:
+                self.put(writer, writer.whole() or len(writer.held))
 
     def written(self, writer: '_Writer') -> None:
         """Note that a writer has more to write."""
-        for waiting in [writer] + self._writers():
-            whole = waiting.held.rfind(b'\n') + 1
+        for waiting in [writer] + self._in_order():
+            whole = waiting.whole()
             if len(waiting.held) > LONGEST_LINE:
                 self.put(waiting, whole or len(waiting.held))
             elif whole and self.unfinished in (None, waiting):
@@ -119,34 +152,43 @@ class _SharedFile:
     def put(self, writer: '_Writer', size: int) -> None:
         """Write the first bytes of what a writer holds back."""
         data, writer.held = writer.held[:size], writer.held[size:]
+        writer.since = self.clock.monotonic()
         if data:
             self.unfinished = None if data.endswith(b'\n') else writer
             for handler in self.handlers:
                 handler.emit(LogRecord(handler.level, data))
 
-    def said_by(self, process: Any) -> bytes:
-        """Return the end of what a process has written."""
-        return b''.join(writer.said for writer in self._writers() if writer.process is process)
-
-    def _writers(self) -> List['_Writer']:
+    def _in_order(self) -> List['_Writer']:
         # Who has begun a line ends it first.
-        return sorted((logger.handlers[0] for logger in self.loggers),
-                      key=lambda writer: writer is not self.unfinished)
+        return sorted(self.writers, key=lambda writer: writer is not self.unfinished)
 
 
 class _Writer(Handler):
-    """What stands in a process's logger for the handlers of the slot."""
+    """What stands in a process's logger for the handlers of the slot.
 
-    def __init__(self, shared: _SharedFile, process: Any):
+    `held` is what it holds back, since the monotonic time `since`.
+    """
+
+    def __init__(self, shared: _SharedFile, logger: Any, process: Any):
         super().__init__()
         self.shared = shared
+        self.logger = logger
         self.process = process
-        self.held = self.said = b''
+        self.held = b''
+        self.since = math.inf
+
+    def whole(self) -> int:
+        """Return how many bytes of what is held back are whole lines."""
+        return self.held.rfind(b'\n') + 1
 
     def emit(self, record: Any) -> None:
+        waits = bool(self.held)
+        if not waits:
+            self.since = self.shared.clock.monotonic()
         self.held += record.msg
-        self.said = (self.said + record.msg)[-LAST_WORDS:]
         self.shared.written(self)
+        if self.held and not waits:
+            self.shared.changed()
 
     def reopen(self) -> None:
         for handler in self.shared.handlers:

@@ -6,12 +6,14 @@ all, writes to the other end (`signal.set_wakeup_fd`), and a timer sends SIGALRM
 time alone. When no restart is running any more, all of it is as it was.
 """
 
+import math
+import select
 import signal
 import socket
 import threading
 import time
 import traceback
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from supervisor import events
 
@@ -30,7 +32,8 @@ Callback = Callable[[], Any]
 class MainLoop:
     """Drives the restarts of a supervisord, as an entry of its socket map.
 
-    `restarts` has `advance(everything)`, `due()` in seconds, and `finished`.
+    `restarts` has `advance(everything)`, `due()` in seconds, and `finished`. There is no pass
+    within a pass: who hears an event of one, and calls, has to wait for the next.
     """
 
     def __init__(self, options: Any, restarts: Any):
@@ -40,6 +43,7 @@ class MainLoop:
         self._woken = False
         self._signals = False
         self._turning = False
+        self._passing = False
         self._complained = False
         self._unanswered: Dict[Callback, Any] = {}
         # At a reload supervisord closes descriptors but keeps the socket map
@@ -65,10 +69,15 @@ class MainLoop:
         """When `restart` has its outcome, let `callback` be polled at once."""
         self._unanswered[callback] = restart
 
+    def rest(self) -> None:
+        """Give everything back, unless a restart is running."""
+        if self.restarts.finished:
+            self._give_back()
+
     def polled(self) -> None:
         """Make a pass, unless the main loop does that."""
         if not self._turning:
-            self.turn()
+            self._pass(everything=False)
 
     def turn(self) -> None:
         """Make a pass over everything."""
@@ -98,8 +107,11 @@ class MainLoop:
         self._pass(everything=False)
         # A turn of the loop costs time for each process of supervisord's. So while a large group
         # is worked off it turns only for others, at the latest after LONGEST_HOLD.
-        while (self._pair and self.restarts.due() <= 0 and time.monotonic() < until
-               and not self._others_wait()):
+        others = None
+        while self._pair and self.restarts.due() <= 0 and time.monotonic() < until:
+            others = others or self._others()
+            if others is None or any(what != select.POLLNVAL for _, what in others.poll(0)):
+                break
             self._pass(everything=False)
 
     def handle_error(self) -> None:
@@ -114,28 +126,51 @@ class MainLoop:
             self.handle_error()
 
     def _pass(self, everything: bool) -> None:
-        self.restarts.advance(everything)
-        for callback, restart in list(self._unanswered.items()):
-            if restart.outcome is not None:
-                self._poll_next(callback)
-                del self._unanswered[callback]
-        if self.restarts.finished:
-            self._give_back()
-        elif self._signals and self.restarts.due() > 0:
-            signal.setitimer(signal.ITIMER_REAL, min(self.restarts.due(), LONGEST))
+        if self._passing:
+            return
+        self._passing = True
+        try:
+            self.restarts.advance(everything)
+        finally:
+            self._passing = False
+        self._answer()
+        self.rest()
+        seconds = self.restarts.due() if self._signals else math.inf
+        if 0 < seconds < math.inf:
+            signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST))
 
-    def _others_wait(self) -> bool:
-        readable, writable = self.options.poller.poll(0)
-        mine = self._pair[0].fileno()
-        return bool(readable) or any(descriptor != mine for descriptor in writable)
-
-    def _poll_next(self, callback: Callback) -> None:
-        # The channel that waits for it is left alone until its delay has passed
+    def _answer(self) -> None:
+        """Let the callers whose restarts have their outcomes be answered in the next turn."""
+        answered = [callback for callback, restart in self._unanswered.items()
+                    if restart.outcome is not None]
+        if not answered:
+            return
+        for callback in answered:
+            del self._unanswered[callback]
+        theirs = set(map(id, answered))
+        # A channel that waits for it is left alone until its delay has passed
         # (supervisor/http.py: deferring_http_channel.writable).
         for channel in self.options.get_socket_map().values():
             producers = getattr(channel, 'producer_fifo', ())
-            if len(producers) and getattr(producers.first(), 'callback', None) is callback:
+            if len(producers) and id(getattr(producers.first(), 'callback', None)) in theirs:
                 channel.delay = 0
+
+    def _others(self) -> Optional[Any]:
+        """Return a poll object for what else supervisord's poller looks at.
+
+        Not that poller itself: it forgets what was closed in this turn, which supervisord is yet to
+        unregister (supervisor/poller.py: PollPoller.poll, supervisor/supervisord.py: runforever).
+        None where the system has no poll().
+        """
+        if not hasattr(select, 'poll'):
+            return None
+        poller, others = self.options.poller, select.poll()
+        for descriptor in poller.readables | poller.writables:
+            wanted = select.POLLIN | select.POLLPRI if descriptor in poller.readables else 0
+            if descriptor in poller.writables and descriptor != self._pair[0].fileno():
+                wanted |= select.POLLOUT
+            others.register(descriptor, wanted)
+        return others
 
     def _take_signals(self) -> None:
         """Let signals and the timer write to the socket pair, unless they are in use."""

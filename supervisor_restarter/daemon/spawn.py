@@ -48,9 +48,10 @@ def spawn(process: Any, environment: Dict[str, str]) -> None:
         # when it has its arguments (supervisor/process.py: Subprocess.spawn).
         if not program:
             return fork_as_before()
+        filename, argv = program.pop()
         pid = None
         if WITHOUT_FORK and _is_supervisors(fork_as_before):
-            pid = _pid_without_fork(process, environment, *program.pop())
+            pid = _pid_without_fork(process, environment, filename, argv)
         return pid or _fork_safely(fork_as_before, options, environment)
 
     with _replaced(process, 'get_execv_args', get_execv_args), _replaced(options, 'fork', fork):
@@ -128,14 +129,13 @@ def _pid_without_fork(process: Any, environment: Dict[str, str], filename: str,
                for name in names):
         return None
     child = _Child(config.options.serverurl)
-    with _replaced(config, 'options', child):
-        process._spawn_as_child(filename, argv)
-    # To Popen a number below 0 means something else, and a name without a folder is to be looked
-    # for.
-    if (child.environment is None or os.path.dirname(filename) == ''
-            or not all(child.descriptors[number] >= 0 for number in (0, 1, 2))):
-        return None
     try:
+        with _replaced(config, 'options', child):
+            process._spawn_as_child(filename, argv)
+        # To Popen a number below 0 means something else, and it looks for a name without a folder.
+        if child.environment is None or not os.path.dirname(filename) or any(
+                child.descriptors[number] < 0 for number in (0, 1, 2)):
+            return None
         started = subprocess.Popen(
             argv, executable=filename, cwd=child.directory, umask=child.umask, process_group=0,
             env={**child.environment, **environment, **(config.environment or {})},

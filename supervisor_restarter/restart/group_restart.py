@@ -69,7 +69,7 @@ class GroupRestart:
         self._pacing = pacing_for(settings, self.plan.size)
         self._times = Times(settings, slots.values(), clock)
         self._report = Report(self.name, slots, self._times.began, self._processes.log)
-        hand_over = HandOver(self._processes)
+        hand_over = HandOver(self._processes, clock)
         self._stories = {name: SlotRestart(slot, self._processes, hand_over, self._report,
                                            self._times) for name, slot in slots.items()}
         self._at_once = [slot for slot in slots.values() if slot.found_down]
@@ -152,7 +152,8 @@ class GroupRestart:
 
     def group_removed(self) -> None:
         """End the restart, since somebody else has removed its group."""
-        self._break_off(Faults.BAD_GROUP, 'removed during its restart')
+        if not self.finished:
+            self._break_off(Faults.BAD_GROUP, 'removed during its restart')
 
     def advance(self, everything: bool = True, seconds: float = SLICE) -> None:
         """Make one pass, of about `seconds` at most; `due` tells when the next one is.
@@ -278,6 +279,8 @@ class GroupRestart:
         for slot in self._active.values():
             slot.close_watch()
             slot.part_logs()
+        for slot in self._report.slots.values():
+            slot.close_words()
         self._processes.log('info', self._report.summary(
             'restarted' if self.plan.config is None else 'updated'))
 

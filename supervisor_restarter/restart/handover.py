@@ -11,7 +11,7 @@ from supervisor import events
 from supervisor.options import make_namespec
 from supervisor.states import ProcessStates
 
-from supervisor_restarter.daemon.logs import SharedLogs, name_in_logs
+from supervisor_restarter.daemon.logs import SharedLogs
 from supervisor_restarter.restart.configs import same_logs
 from supervisor_restarter.restart.faults import CannotRestart, Failed, Faults
 from supervisor_restarter.restart.plan import Action, Plan
@@ -62,8 +62,9 @@ def check_surge(slots: Iterable[Slot], processes: Processes, clock: Any) -> None
 class HandOver:
     """Gives a slot of one group from one process to another."""
 
-    def __init__(self, processes: Processes):
+    def __init__(self, processes: Processes, clock: Any):
         self.processes = processes
+        self.clock = clock
         self.group = processes.group
 
     def start_successor(self, slot: Slot) -> None:
@@ -76,7 +77,8 @@ class HandOver:
         config.environment = dict({'SUPERVISOR_PROCESS_NAME': slot.name},
                                   **(config.environment or {}))
         slot.successor = config.make_process(self.group)
-        slot.logs = SharedLogs(same_logs(slot.process.config, config))
+        slot.logs = SharedLogs(slot.name, same_logs(slot.process.config, config),
+                               functools.partial(self.processes.changed, slot.name), self.clock)
         try:
             self.processes.spawn(slot, slot.successor)
         finally:
@@ -84,14 +86,13 @@ class HandOver:
             # (supervisor/process.py: transition, autostart).
             if slot.successor.laststart:
                 self.group.processes[config.name] = slot.successor
-                name_in_logs(slot.successor, slot.name)
+                slot.logs.join(slot.process, slot.successor)
 
     def hand_over(self, slot: Slot) -> None:
         """Give the slot to its successor; the old process is its predecessor then. Raises Failed.
         """
         old, new = slot.process, slot.successor
         self._check_free(slot, new)
-        self._keep_names_in_events(old, new)
         processes = self.group.processes
         del processes[new.config.name]
         new.config, old.config = slot.config, _named(slot, old.config, PREDECESSOR)
@@ -133,18 +134,6 @@ class HandOver:
             if self.group.processes.get(name, successor) is not successor:
                 raise Failed(Faults.START_FAILED, 'somebody else has added a process %s: a second '
                              'process of %s would have this name' % (name, slot.name))
-
-    def _keep_names_in_events(self, *processes: Any) -> None:
-        # A listener that is busy gets an event later, with the name that the process has by then
-        # (supervisor/events.py: ProcessStateEvent.payload).
-        for pool in self.processes.supervisord.process_groups.values():
-            if not hasattr(pool, 'event_buffer'):
-                continue
-            handled = [listener.event for listener in pool.processes.values()]
-            for event in pool.event_buffer + handled:
-                about = getattr(event, 'process', None)
-                if any(about is process for process in processes):
-                    event.payload = functools.partial(str, event.payload())
 
 
 def _pid_of(process: Any) -> str:

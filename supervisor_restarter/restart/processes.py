@@ -1,12 +1,13 @@
 """What a restart does to the processes of its group."""
 
-import traceback
 from typing import Any, Callable
 
 from supervisor.datatypes import RestartUnconditionally
 from supervisor.states import ProcessStates
 
+from supervisor_restarter.daemon.children import reap
 from supervisor_restarter.daemon.spawn import spawn
+from supervisor_restarter.daemon.words import listen_to
 from supervisor_restarter.restart.configs import Configs
 from supervisor_restarter.restart.faults import Failed, Faults
 from supervisor_restarter.restart.slot import Slot
@@ -42,17 +43,7 @@ class Processes:
 
     def reap(self, until: float, clock: Any) -> None:
         """Let supervisord collect what has ended, until a monotonic time."""
-        # reap() stops after 100 (supervisor/supervisord.py: reap, recursionguard), and at one that
-        # ends in UNKNOWN (supervisor/process.py: finish, _assertInState).
-        children = self.supervisord.options.pidhistory
-        before = None
-        while before != len(children) and clock.monotonic() < until:
-            before = len(children)
-            try:
-                self.supervisord.reap()
-            except Exception:  # whatever it is, it must not keep the others down
-                before = None
-                self.log('critical', traceback.format_exc())
+        reap(self.supervisord, until, clock)
 
     def note(self, slot: Slot, surge: bool) -> None:
         """Note where the old process of a slot listens, before anything is done to it.
@@ -91,6 +82,8 @@ class Processes:
         """Spawn a new process of a slot, and watch whether it becomes ready. Raises Failed."""
         if process.get_state() == ProcessStates.BACKOFF:
             process.stop()
+        slot.close_words()
+        slot.words = listen_to(process)
         trouble = None
         try:
             self._watch(slot, process)

@@ -1,13 +1,17 @@
 """Which restarts a supervisord has."""
 
+import contextlib
+import math
 import time
 import traceback
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from supervisor import events
 from supervisor.options import make_namespec
 
+from supervisor_restarter.daemon.children import reap
 from supervisor_restarter.daemon.configuration import cannot_start, take_over
+from supervisor_restarter.daemon.event_names import EventNames
 from supervisor_restarter.restart.faults import CannotRestart, Faults, RPCError
 from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
 from supervisor_restarter.restart.plan import Action, CannotUpdate, Plan, to_restart, to_update
@@ -31,20 +35,23 @@ class Left(NamedTuple):
 class Restarts:
     """The restarts of one supervisord: at most one runs for each group.
 
-    To whoever drives them they are one thing with `advance()`, `due()` and `finished`. `readiness`
-    is handed to each; see `GroupRestart`.
+    To whoever drives them they are one thing with `advance()`, `due()` and `finished`, and a bug in
+    one of them is nothing that they raise. `readiness` is handed to each; see `GroupRestart`.
     """
 
     def __init__(self, supervisord: Any, clock: Any = time, readiness: Any = None):
         self.supervisord = supervisord
         self.clock = clock
         self.readiness = readiness
-        self._running: Dict[str, GroupRestart] = {}
+        self._running: Dict[str, GroupRestart] = {}  # whose last pass was longest ago stands first
+        self._hurried: Set[str] = set()  # to have a look at everything at once
         self._last: Dict[str, Dict[str, Any]] = {}  # what getRestartInfo tells, once finished
         self._left: Dict[str, Left] = {}
         # Until events.clear() (supervisor/supervisord.py: run). To unsubscribe while an event is
         # handed out would make another subscriber miss it (supervisor/events.py: notify).
         events.subscribe(events.ProcessStateEvent, self._on_process_state)
+        events.subscribe(events.ProcessGroupRemovedEvent, self._on_group_removed)
+        self._event_names = EventNames(supervisord)
 
     def plan(self, name: str, configs: Dict[str, Any], restart: bool = False) -> Plan:
         """Return the plan that makes a group what its configuration in the file says.
@@ -126,24 +133,28 @@ class Restarts:
             raise RPCError(Faults.INCORRECT_PARAMETERS, str(why)) from None
         if restart.plan.config is not None:
             take_over(self.supervisord.options, plan.config)
+        if settings.max_surge:
+            self._event_names.keep()
+        self._note_if_finished(name)
         self._running[name] = restart
         self._left[name] = Left(tuple(of or (slot.name for slot in restart.plan.slots)), settings,
                                 restart.plan.config is not None)
         return restart
 
     def cancel(self, name: str) -> None:
-        """Let the restart of a group settle.
+        """Let the restart of a group settle, from the next pass on, which is due at once.
 
         Raises RPCError: NO_RESTART, or BAD_GROUP where there is no such group.
         """
         self._group(name)
-        if name not in self._running:
+        if not self._is_restarted(name):
             raise RPCError(Faults.NO_RESTART, '%s: is not being restarted' % name)
         self._running[name].cancel()
+        self._hurried.add(name)
 
     def groups(self) -> List[str]:
         """Return the names of the groups that are being restarted."""
-        return list(self._running)
+        return sorted(self._running)
 
     def info(self, name: str, slots: bool = False) -> Dict[str, Any]:
         """Return the struct of `getRestartInfo`, on request with its array `slots`.
@@ -165,31 +176,78 @@ class Restarts:
         return not self._running
 
     def advance(self, everything: bool = True) -> None:
-        """Make one pass of each; see `GroupRestart.advance`. They share its time."""
-        for name, restart in list(self._running.items()):
-            try:
-                restart.advance(everything, SLICE / len(self._running))
-            except Exception as why:  # A bug of ours must not take supervisord's main loop along.
-                self.supervisord.options.logger.critical('restarter: %s' % traceback.format_exc())
-                restart.give_up('%s: %s' % (type(why).__name__, why))
-            if restart.finished:
-                self._last[name] = dict(restart.info(), slots=restart.slots())
-                done = {slot['name'] for slot in self._last[name]['slots']
-                        if slot['phase'] == Phase.RESTARTED}
-                left = self._left[name]
-                self._left[name] = left._replace(
-                    names=tuple(each for each in left.names if each not in done))
-                del self._running[name]
+        """Make one pass of each that is due; see `GroupRestart.advance`.
+
+        They share its time. Where they are many, some have to wait for the next pass, which is then
+        due at once; with `everything`, none has.
+        """
+        until = self.clock.monotonic() + SLICE
+        reap(self.supervisord, until, self.clock)
+        due = [name for name in self._running if everything or self._due(name) <= 0]
+        for name in due:
+            restart = self._running.pop(name)
+            self._running[name] = restart
+            with self._given_up(restart):  # one that has finished does nothing
+                restart.advance(everything or name in self._hurried, SLICE / len(due))
+            self._hurried.discard(name)
+            self._note_if_finished(name)
+            if not everything and self.clock.monotonic() >= until:
+                break
+        if not any(restart.settings.max_surge for restart in self._running.values()):
+            self._event_names.rest()
 
     def due(self) -> float:
         """Return the seconds until one of them has something to do; see `GroupRestart.due`."""
-        return min(restart.due() for restart in self._running.values())
+        seconds = math.inf
+        for name in list(self._running):
+            seconds = min(seconds, self._due(name))
+            if seconds <= 0:
+                break
+        return seconds
+
+    def _due(self, name: str) -> float:
+        restart = self._running[name]
+        if not restart.finished and name not in self._hurried:
+            with self._given_up(restart):
+                return restart.due()
+        return 0.0
+
+    @contextlib.contextmanager
+    def _given_up(self, restart: GroupRestart) -> Iterator[None]:
+        """Let a restart end if it raises: a bug must not take supervisord's main loop along."""
+        try:
+            yield
+        except Exception as why:
+            self._log_traceback()
+            try:
+                restart.give_up('%s: %s' % (type(why).__name__, why))
+            except Exception:
+                self._log_traceback()
+                self._running = {name: other for name, other in self._running.items()
+                                 if other is not restart}
+
+    def _log_traceback(self) -> None:
+        self.supervisord.options.logger.critical('restarter: %s' % traceback.format_exc())
+
+    def _note_if_finished(self, name: str) -> None:
+        restart = self._running.get(name)
+        if restart is not None and restart.finished:
+            self._last[name] = dict(restart.info(), slots=restart.slots())
+            done = {slot['name'] for slot in self._last[name]['slots']
+                    if slot['phase'] == Phase.RESTARTED}
+            left = self._left[name]
+            self._left[name] = left._replace(
+                names=tuple(each for each in left.names if each not in done))
+            del self._running[name]
 
     def _idle_group(self, name: str) -> Any:
         group = self._group(name)
-        if name in self._running:
+        if self._is_restarted(name):
             raise RPCError(Faults.RESTART_IN_PROGRESS, '%s: is being restarted already' % name)
         return group
+
+    def _is_restarted(self, name: str) -> bool:
+        return name in self._running and not self._running[name].finished
 
     def _group(self, name: str) -> Any:
         group = self.supervisord.process_groups.get(name)
@@ -203,5 +261,14 @@ class Restarts:
         if restart and not isinstance(event, events.ProcessStateStartingEvent):
             # In Supervisor 4.2.0 the event comes before the process has its new state, so that the
             # event's class tells.
-            restart.changed(event.process.config.name,
-                            isinstance(event, events.ProcessStateRunningEvent))
+            with self._given_up(restart):
+                restart.changed(event.process.config.name,
+                                isinstance(event, events.ProcessStateRunningEvent))
+
+    def _on_group_removed(self, event: events.ProcessGroupRemovedEvent) -> None:
+        # At once, since whoever has removed it may add it again in their next breath
+        # (`supervisorctl update`), and needs what the restart holds.
+        restart = self._running.get(event.group)
+        if restart is not None:
+            with self._given_up(restart):
+                restart.group_removed()

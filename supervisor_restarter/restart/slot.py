@@ -56,16 +56,17 @@ class Slot:
     `planned` is what the restart is to do with it, and `name` its name. `process` is the process
     that has the slot; `state_at_call` and `pid_at_call` are those of the process that had it at the
     call. In a surge there is a second process: the `successor` before the hand-over, the
-    `predecessor` after it; `logs` is what both write to. `declaration` is what the program declares
-    of its readiness, and `noted` where the old process listened; `watch` sees whether the new
-    process, whose process id is `watched`, is ready. `up` says whether the new process was up when
-    it was looked at last. `orphaned` are the ids of processes that have ended, while others of
-    their process groups ran. `changes` are the phases that the slot has come to, with the monotonic
+    `predecessor` after it; `logs` is what both write to, `words` what the new one says.
+    `declaration` is what the program declares of its readiness, and `noted` where the old process
+    listened; `watch` sees whether the new process, whose process id is `watched`, is ready. `up`
+    says whether the new process was up when it was looked at last. `orphaned` are the ids of
+    processes that have ended, while others of their process groups ran. `changes` are the phases
+    that the slot has come to, with the monotonic
     times.
     """
 
     __slots__ = ('planned', 'name', 'process', 'state_at_call', 'pid_at_call', 'phase', 'successor',
-                 'predecessor', 'logs', 'declaration', 'noted', 'watch', 'watched', 'up',
+                 'predecessor', 'logs', 'words', 'declaration', 'noted', 'watch', 'watched', 'up',
                  'orphaned', 'changes')
 
     def __init__(self, planned: Planned, process: Any, declaration: Any = None):
@@ -78,6 +79,7 @@ class Slot:
         self.successor: Any = None
         self.predecessor: Any = None
         self.logs: Any = None
+        self.words: Any = None
         self.declaration = declaration
         self.noted: Any = None
         self.watch: Any = None
@@ -186,8 +188,14 @@ class Slot:
             self.watch = None
 
     def last_words(self) -> str:
-        """Return what the successor has written last; empty where that is not known."""
-        return self.logs.last_words(self.successor) if self.logs is not None else ''
+        """Return the last lines that the new process has written; '' where they are not known."""
+        return self.words.text() if self.words is not None else ''
+
+    def close_words(self) -> None:
+        """Listen no more to what the new process writes."""
+        if self.words is not None:
+            self.words.close()
+            self.words = None
 
     def part_logs(self) -> None:
         """Let the one of two processes that is left write to the log files alone."""

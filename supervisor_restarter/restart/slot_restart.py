@@ -18,7 +18,6 @@ from supervisor_restarter.restart.slot import (
     Phase,
     Slot,
 )
-from supervisor_restarter.text import shown
 
 # What a story waits for: that something changes, its turn, that its process may be spawned.
 CHANGE, TURN, SPAWN = 'change', 'turn', 'spawn'
@@ -212,7 +211,7 @@ class SlotRestart:
     def _let_time_pass(self) -> None:
         slot = self.slot
         if slot.logs is not None:
-            slot.logs.join(slot.process, slot.second)
+            slot.logs.look()
         second = slot.second
         for process in (slot.process,) if second is None else (slot.process, second):
             if process.get_state() in CHANGING:
@@ -238,14 +237,7 @@ class SlotRestart:
         if slot.stopped_by_somebody_else():
             self._check_state(slot.process)
             return False
-        try:
-            return self._is_up(slot.successor)
-        except Failed as why:
-            words = slot.last_words()
-            if words:
-                raise Failed(why.code, '%s; it said last: %s' % (
-                    why.explanation, shown(words))) from None
-            raise
+        return self._is_up(slot.successor)
 
     def _is_up(self, process: Any) -> bool:
         """Whether a new process is up: RUNNING and ready, or said to be ready before that, and all
@@ -311,6 +303,8 @@ class SlotRestart:
                     0.0, _seconds_to_change(process, clock.time())))
         if slot.is_awaited:
             when = min(when, now + slot.watch.due(), self.times.deadline_of(slot))
+        if slot.logs is not None:
+            when = min(when, now + slot.logs.due())
         if not slot.up:
             when = min(when, self._up_since + self.times.min_ready_seconds)
         return when
@@ -324,8 +318,13 @@ class SlotRestart:
             slot.changes.append((phase, self.times.clock.monotonic()))
         if phase not in (Phase.STOPPING, Phase.STARTING):
             slot.close_watch()
+        if phase not in (Phase.STOPPING, Phase.STARTING, Phase.RESTARTED):
+            slot.close_words()
 
     def _fail(self, why: Failed) -> None:
+        words = self.slot.last_words()
+        if words and why.code in (Faults.START_FAILED, Faults.NOT_READY):
+            why = Failed(why.code, '%s; it said last: %s' % (why.explanation, words))
         self._move(Phase.FAILED)
         self.report.fail(self.slot, why)
 

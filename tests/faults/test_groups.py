@@ -49,6 +49,8 @@ def test_a_command_of_somebody_else_for_the_group_ends_and_so_does_the_restart(
         wait_phase(daemon, phase)
         done = daemon.supervisorctl(theirs, 'web:*', timeout=30)
         assert 'Traceback' not in done.stdout + done.stderr
+        # On a busy machine their command may come when all is over.
+        is_late = info(daemon)['state'] == 'FINISHED'
         answer = call.result()
         faults = [] if answer is True else [fault['name'] for fault in answer]
         assert len(faults) == len(set(faults))
@@ -56,7 +58,8 @@ def test_a_command_of_somebody_else_for_the_group_ends_and_so_does_the_restart(
         if theirs == 'stop':
             # Those that they stopped stay so, each with a fault; we do not fight.
             states = daemon.states('web')
-            assert sorted(name for name in states if states[name] != 'RUNNING') == sorted(faults)
+            assert is_late or sorted(
+                name for name in states if states[name] != 'RUNNING') == sorted(faults)
         else:
             daemon.wait_running('web')
         no_process_has_two_lives(daemon)

@@ -104,12 +104,13 @@ def test_one_that_is_killed_leaves_its_slot_with_one_process(daemon, phase, name
     assert_each_slot_has_one_process(daemon)
 
 
-@pytest.mark.parametrize('phase, end', pairs([COMING, LEAVING], ['cancel', 'timeout']))
+# The time that is given is that of a new process; how long an old one may take is stopwaitsecs.
+@pytest.mark.parametrize('phase, end', [
+    (COMING, 'cancel'), (COMING, 'timeout'), (LEAVING, 'cancel')])
 def test_when_it_is_cancelled_or_times_out_what_has_begun_is_finished_and_the_rest_taken_back(
         daemon, phase, end):
     before = daemon.pids('web')
-    timeout = {COMING: 1, LEAVING: 2.5}[phase] if end == 'timeout' else 30
-    call = in_phase(daemon, phase, timeout=timeout)
+    call = in_phase(daemon, phase, timeout=1 if end == 'timeout' else 30)
     if end == 'cancel':
         daemon.rpc.restarter.cancelRestart('web')
     assert call.result().faultCode == {
@@ -206,9 +207,9 @@ def test_a_program_of_which_two_cannot_run_serves_on_and_the_fault_says_why():
         before = daemon.wait_running('web')
         wait_until(lambda: serves(port), 'it serves')
         answer = Call(daemon, 'web', SURGE).result()
-        assert answer[0]['text'] == (
-            'START_FAILED: Exited too quickly (process log may have details); it said last: '
-            'OSError: [Errno 98] Address already in use')
+        assert answer[0]['text'].startswith(
+            'START_FAILED: Exited too quickly (process log may have details); it said last: ')
+        assert answer[0]['text'].endswith(' | OSError: [Errno 98] Address already in use')
         assert daemon.pids('web') == before
         assert serves(port)
 

@@ -38,7 +38,6 @@ PROGRAMS = {
     'connected': program(name='connected', serverurl='http://127.0.0.1:1'),
     'someone': program(name='someone', user=USER, umask='027', directory='/'),
     'myself': program(name='myself', user=getpass.getuser()),
-    'shell': program(name='shell', command='/bin/sh -c "sleep 100000; :"'),
     'grouped': program(name='grouped', priority=5, stopasgroup='true', killasgroup='true',
                        stdout_events_enabled='true', stdout_capture_maxbytes='1MB'),
     'fast': program('fcgi-program', 'fast', socket='unix://%(here)s/fast.sock'),
@@ -57,11 +56,16 @@ def daemon():
         yield made
 
 
+def stat_of(pid):
+    """The fields of /proc/PID/stat from the state on."""
+    return Path('/proc/%d/stat' % pid).read_text().rsplit(')', 1)[1].split()
+
+
 def what_it_is(pid):
     """What /proc says of a process, but for its numbers and its times."""
     folder = Path('/proc/%d' % pid)
     status = dict(line.split(':', 1) for line in (folder / 'status').read_text().splitlines())
-    stat = (folder / 'stat').read_text().rsplit(')', 1)[1].split()
+    stat = stat_of(pid)
     said = {name: status[name].split() for name in (
         'Name', 'Umask', 'Uid', 'Gid', 'Groups', 'SigBlk', 'SigIgn', 'SigCgt', 'CapEff', 'CapPrm',
         'CapInh', 'CapBnd', 'NoNewPrivs', 'Seccomp', 'Threads')}
@@ -87,7 +91,7 @@ def test_a_program_is_what_supervisor_makes_of_it(daemon, name, options):
     def running():
         pid, = daemon.wait_running(name).values()
         # While it is loaded, it has its libraries open for a moment.
-        wait_until(lambda: set(descriptors(pid)) == {0, 1, 2}, 'it is loaded')
+        wait_until(lambda: stat_of(pid)[0] == 'S', 'it is loaded, and sleeps')
         return pid
     daemon.rpc.supervisor.stopProcessGroup(name)
     daemon.rpc.supervisor.startProcessGroup(name)

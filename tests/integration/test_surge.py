@@ -1,5 +1,6 @@
 """New before old, in a real supervisord: a process is replaced without a gap."""
 
+import os
 import re
 import signal
 import subprocess
@@ -246,6 +247,46 @@ def test_no_line_is_lost_while_files_of_20_kb_rotate_and_three_surges_go_by(stre
         assert len(pids) == 4
         assert len(list(tmp_path.glob('web_0.log.*'))) > 10
         assert_whole(lines_of(log), pids)
+
+
+def test_no_line_is_lost_when_the_old_one_dies_meanwhile_and_supervisord_starts_it_again(tmp_path):
+    log = tmp_path / 'web_0.log'
+    with Daemon(programs('program', 1, counting(tmp_path), stdout_logfile=log,
+                         stdout_logfile_maxbytes='20KB', stdout_logfile_backups=1000,
+                         autorestart='true')) as daemon:
+        pids = set(daemon.wait_running('web').values())
+        call = Call(daemon, 'web', SURGE)
+        wait_phase(daemon, 'starting')
+        pids |= set(daemon.pids('web').values())
+        os.kill(daemon.pids('web')['web_0'], signal.SIGKILL)
+        assert call.result() is True
+        daemon.supervisorctl('stop', 'web:*')
+        again = set(re.findall(r"spawned: 'web_0' with pid (\d+)", daemon.log()))
+        assert len(again) == 2
+        assert_whole(lines_of(log), pids | set(map(int, again)))
+
+
+@pytest.mark.parametrize('gone', [os.unlink, lambda log: log.rename(log.parent / 'moved')])
+def test_the_new_process_writes_to_the_file_that_has_the_name(gone, tmp_path):
+    log = tmp_path / 'web_0.log'
+    with Daemon(programs('program', 1, counting(tmp_path), stdout_logfile=log)) as daemon:
+        daemon.wait_running('web')
+        wait_until(log.exists)
+        gone(log)
+        assert surge(daemon) is True
+        new = b'%d ' % daemon.pids('web')['web_0']
+        wait_until(lambda: new in log.read_bytes(), 'it writes to the file')
+
+
+def test_a_line_that_does_not_end_holds_the_others_back_for_a_second(tmp_path):
+    log = tmp_path / 'web_0.log'
+    command = ("/bin/sh -c 'trap \"sleep 30; exit 0\" TERM; printf begun; "
+               "while :; do sleep 0.05; done'")
+    with Daemon(programs('program', 1, command, stdout_logfile=log)) as daemon:
+        daemon.wait_running('web')
+        wait_until(lambda: log.read_text() == 'begun')
+        daemon.rpc.restarter.restartProcessGroup('web', dict(SURGE, wait=False, delay=20))
+        wait_until(lambda: log.read_text() == 'begunbegun', 'what both have begun', 5)
 
 
 def test_no_line_is_torn_of_programs_that_write_in_blocks(tmp_path):

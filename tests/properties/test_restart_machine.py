@@ -168,9 +168,15 @@ class ARestart(RuleBasedStateMachine):
             machine.who = who
             if self.broken:
                 machine.pass_time(1.0)  # so that whoever waits for an end sees one
-            if restart.finished:
+            if restart.finished and self.witnesses.get(witness.group.config.name) is witness:
                 del self.witnesses[witness.group.config.name]
-        restart.advance = watched
+        def removed(group_removed=restart.group_removed):
+            witness.passes()
+            group_removed()
+            self.check(witness.passed)
+            if restart.finished:
+                self.witnesses.pop(witness.group.config.name, None)
+        restart.advance, restart.group_removed = watched, removed
 
     def around_a_sleep(self, slack=0.0):
         if not self.own_pace and self.machine.mood == SupervisorStates.RUNNING:
@@ -199,7 +205,7 @@ class ARestart(RuleBasedStateMachine):
     @invariant()
     def nothing_is_left_in_supervisord(self):
         """P7."""
-        if self.began and not self.witnesses:
+        if self.began and not self.witnesses and self.restarts.finished:
             signals = self.machine.signals
             assert not self.machine.socket_map
             assert all(watch.closed for watch in self.machine.readiness.last.values())

@@ -8,7 +8,7 @@ class FakeLogger:
         self.lines = []
 
     def __getattr__(self, level):
-        return lambda message: self.lines.append((level, message))
+        return lambda message, **values: self.lines.append((level, message))
 
 
 class FakeReadiness:

@@ -249,6 +249,7 @@ def test_while_supervisord_stops_it_says_so(supervisord, server):
 
 def test_a_restart_is_begun_and_watched_and_cancelled(server, interface):
     assert press(server, asked={'group': 'web', 'options': {'max_unavailable': 1}}).status == 200
+    interface._mainloop.turn()
     told = status(server)
     assert told['restarting'] == ['web']
     restart = told['groups'][0]['restart']

@@ -38,6 +38,21 @@ def test_a_shared_socket_takes_connections_while_all_its_processes_are_down(mana
     assert manager.get_socket_ref_count() == 1  # the new process has it; the restart does not
 
 
+def test_a_shared_socket_is_given_back_as_soon_as_the_group_is_removed(manager):
+    world = World('a')
+    theirs = manager.get_socket()
+    world.group.socket_manager = manager
+    restart = GroupRestart(world.supervisord, world.group, Settings(), world.clock)
+    restart.advance()
+    world['a'].die()
+    del theirs
+    assert manager.is_prepared()
+    restart.group_removed()
+    assert not manager.is_prepared()
+    assert (restart.finished, restart.outcome.text) == (
+        True, 'BAD_GROUP: web: removed during its restart')
+
+
 def test_one_that_no_process_has_is_not_made():
     world = World('a')
     world.group.socket_manager = SimpleNamespace(is_prepared=lambda: False)

@@ -1,11 +1,15 @@
 """Several restarts of one supervisord."""
 
+import math
+
 import pytest
 from supervisor import events
+from supervisor.states import ProcessStates, SupervisorStates
 
+from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.group_restart import SLICE
 from supervisor_restarter.restart.restarts import Restarts
-from supervisor_restarter.restart.settings import Settings
+from supervisor_restarter.restart.settings import Limit, Settings
 from tests.support.world import World
 
 LATE = Settings(timeout=100.0, delay=50.0)
@@ -79,3 +83,153 @@ def test_the_spawns_of_a_restart_make_no_pass_due(world):
     restarts.advance(everything=False)
     assert restart.info()['starting'] == 10
     assert restarts.due() == pytest.approx(1.0, abs=0.01)
+
+
+# A pass has a bound, whatever the number of restarts
+
+@pytest.fixture
+def many(world):
+    """Four hundred groups of one, each of which takes 5 ms to stop its process."""
+    for number in range(400):
+        group = world.add_group('g%03d' % number)
+        process = world.add('p', group=group)
+        process.stop = lambda stop=process.stop: (world.clock.forward(0.005), stop())[1]
+    return ['g%03d' % number for number in range(400)]
+
+
+def test_a_pass_of_many_restarts_takes_no_longer_than_one_of_a_few(world, many):
+    restarts = Restarts(world.supervisord, world.clock)
+    for name in many:
+        restarts.begin(name, LATE)
+    passes, stopping = 0, 0
+    while stopping < len(many):
+        before = world.clock.now
+        assert restarts.due() == 0
+        restarts.advance(everything=False)
+        assert world.clock.now - before <= SLICE + 0.005
+        passes, stopping = passes + 1, sum(restarts.info(name)['stopping'] for name in many)
+    assert passes == 400 * 0.005 / SLICE
+
+
+def test_one_that_has_nothing_to_do_is_not_looked_at(world, many):
+    restarts = Restarts(world.supervisord, world.clock)
+    running = [restarts.begin(name, LATE) for name in many]
+    while restarts.due() <= 0:
+        restarts.advance(everything=False)
+    looked_at = []
+    for restart in running:
+        restart.advance = lambda *how, restart=restart: looked_at.append(restart.name)
+    world.supervisord.process_groups['g007'].processes['p'].die()
+    restarts.advance(everything=False)
+    assert looked_at == ['g007']
+
+
+def test_those_that_end_together_take_no_longer_either(world, many):
+    restarts = Restarts(world.supervisord, world.clock)
+    for name in many:
+        restart = restarts.begin(name, LATE)
+        restart.slots = lambda slots=restart.slots: (world.clock.forward(0.005), slots())[1]
+    restarts.advance()
+    for name in many:
+        processes(world, name)[0].die()
+    restarts.advance()
+    world.clock.forward(1.01)
+    for name in many:
+        processes(world, name)[0].transition()
+    passes = 0
+    while not restarts.finished:
+        before = world.clock.now
+        restarts.advance(everything=False)
+        assert world.clock.now - before <= SLICE + 0.005
+        passes += 1
+    assert passes == 400 * 0.005 / SLICE
+
+
+def test_when_supervisord_stops_all_end_in_one_pass(world, many):
+    restarts = Restarts(world.supervisord, world.clock)
+    for name in many:
+        restarts.begin(name, LATE)
+    world.supervisord.options.mood = SupervisorStates.SHUTDOWN
+    restarts.advance(everything=True)
+    assert restarts.finished
+
+
+def test_what_has_ended_is_collected_once_for_all(world, many):
+    restarts = Restarts(world.supervisord, world.clock)
+    for name in many:
+        restarts.begin(name, LATE)
+    restarts.advance()
+    world.machine.signals.arrives = lambda signum: None  # nobody else collects it
+    processes(world, 'g399')[0].die()
+    restarts.advance(everything=False)
+    assert restarts.info('g399')['starting'] == 1
+
+
+# What nobody expects
+
+@pytest.mark.parametrize('method', ['due', 'changed', 'advance', 'group_removed'])
+@pytest.mark.parametrize('gives_up', [True, False])
+def test_a_bug_ends_the_one_restart_and_nothing_else(world, method, gives_up):
+    restarts = Restarts(world.supervisord, world.clock)
+    bad, good = restarts.begin('web', LATE), restarts.begin('db', LATE)
+    setattr(bad, method, lambda *arguments: 1 / 0)
+    if not gives_up:
+        bad.give_up = lambda explanation: 1 / 0
+    if method == 'group_removed':
+        events.notify(events.ProcessGroupRemovedEvent('web'))
+    restarts.due()
+    restarts.advance(everything=False)
+    processes(world, 'web')[0].change_state(ProcessStates.STOPPING)
+    restarts.advance(everything=False)
+    assert restarts.groups() == ['db'] and good.outcome is None
+    assert 'ZeroDivisionError' in dict(world.lines)['critical']
+    if gives_up:
+        assert bad.outcome.code == Faults.FAILED
+
+
+def test_nothing_is_due_where_there_is_no_restart(world):
+    assert Restarts(world.supervisord, world.clock).due() == math.inf
+
+
+# What others do
+
+def test_when_its_group_is_removed_a_restart_ends_at_once_and_the_next_may_begin(world):
+    restarts = Restarts(world.supervisord, world.clock)
+    restart = restarts.begin('web', LATE)
+    restarts.advance()
+    group = world.supervisord.process_groups.pop('web')
+    events.notify(events.ProcessGroupRemovedEvent('web'))
+    assert restart.finished and restart.outcome.code == Faults.BAD_GROUP
+    assert restarts.due() == 0 and not restarts.finished  # so that its caller is answered
+    world.supervisord.process_groups['web'] = group
+    again = restarts.begin('web', LATE)
+    assert restarts.info('web')['state'] == 'RESTARTING' and again.outcome is None
+    with pytest.raises(RPCError, match='RESTART_IN_PROGRESS'):
+        restarts.begin('web', LATE)
+
+
+def test_one_that_begins_in_the_midst_of_a_pass_has_the_next_one(world):
+    restarts = Restarts(world.supervisord, world.clock)
+    begun = []
+
+    def hear(event):
+        if not begun:
+            begun.append(restarts.begin('db', LATE))
+    events.subscribe(events.ProcessStateStoppingEvent, hear)
+    restarts.begin('web', LATE)
+    restarts.advance(everything=False)
+    assert begun[0].info()['waiting'] == 10
+    restarts.advance(everything=False)
+    assert begun[0].info()['stopping'] == restarts.info('web')['stopping'] == 10
+
+
+def test_one_that_is_cancelled_has_its_pass_at_once(world):
+    restarts = Restarts(world.supervisord, world.clock)
+    restart = restarts.begin('web', Settings(timeout=100.0, delay=50.0, max_unavailable=Limit(1)))
+    restarts.advance()
+    restarts.advance(everything=False)
+    assert restarts.due() > 0
+    restarts.cancel('web')
+    assert restarts.due() == 0
+    restarts.advance(everything=False)
+    assert restarts.due() > 0 and restart.info()['state'] == 'SETTLING'

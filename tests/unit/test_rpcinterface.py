@@ -204,3 +204,16 @@ def test_a_configuration_that_cannot_be_is_in_the_log_and_supervisord_does_not_s
         supervisor_restarter.make_rpcinterface(supervisord, timeout='soon')
     assert supervisord.options.logger.data == [
         "restarter: timeout = 'soon': must be a number of seconds greater than 0"]
+
+
+@pytest.mark.parametrize('bug', [ValueError('oops'), TypeError('oops')])
+def test_a_bug_at_the_begin_is_a_fault_and_leaves_nothing(supervisord, interface, monkeypatch, bug):
+    def begin(*arguments):
+        raise bug
+    monkeypatch.setattr(interface._restarts, 'begin', begin)
+    with pytest.raises(xmlrpc.RPCError) as refused:
+        interface.restartProcessGroup('web')
+    assert (refused.value.code, refused.value.text) == (
+        Faults.FAILED, 'FAILED: web: not begun: %s: oops' % type(bug).__name__)
+    assert supervisord.options.get_socket_map() == {}
+    assert 'Traceback' in supervisord.options.logger.data[-1]

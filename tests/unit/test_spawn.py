@@ -155,6 +155,10 @@ def no_descriptor_for_its_input(process, monkeypatch):
             dispatchers, dict(pipes, child_stdin=-1)))(*make(self, made)))
 
 
+def a_supervisor_that_asks_for_more(process, monkeypatch):
+    monkeypatch.delattr('supervisor_restarter.daemon.spawn._Child.setpgrp')
+
+
 def no_popen(process, monkeypatch):
     def popen(*given, **named):
         raise BlockingIOError(11, 'Resource temporarily unavailable')
@@ -164,7 +168,7 @@ def no_popen(process, monkeypatch):
 CASES = [
     another_user, a_class_of_somebody_elses, somebody_replaces_what_a_child_does,
     somebody_replaces_fork, a_name_without_a_folder, no_descriptor_for_its_input,
-    no_popen]
+    a_supervisor_that_asks_for_more, no_popen]
 
 
 @pytest.mark.parametrize('case', CASES, ids=[case.__name__ for case in CASES])

@@ -1,0 +1,152 @@
+"""What a process has written last, for the fault that says that it has not come up."""
+
+import weakref
+from typing import Any, Callable, Dict, List, Tuple
+
+from supervisor.dispatchers import stripEscapes
+
+from supervisor_restarter.daemon.spawned import after_spawn
+from supervisor_restarter.text import shown
+
+LINES = 3
+
+# How much of a line is kept, in bytes, and shown, in characters.
+LONGEST_LINE = 400
+LONGEST_SHOWN = 200
+
+# What Supervisor's own child says after the line that says why (supervisor/process.py:
+# _spawn_as_child).
+SAYS_NOTHING = b'supervisor: child process was not spawned'
+
+
+def listen_to(process: Any) -> 'LastWords':
+    """Return what listens to a process from its next spawn on; it has to be closed.
+
+    Where the process runs already, what it writes from now on is heard too.
+    """
+    return LastWords(process)
+
+
+class LastWords:
+    """Listens to what one process writes, whether supervisord keeps a log of it or not.
+
+        words = listen_to(process)
+        process.spawn()
+        ...
+        fault = '...; it said last: ' + words.text()
+        words.close()
+
+    When the process is spawned again, what it wrote before is forgotten. No more is kept than the
+    last three lines of stdout and of stderr, each cut off after 200. A process that has ended
+    has been heard to the end: supervisord empties its pipes first (supervisor/process.py: finish).
+    """
+
+    def __init__(self, process: Any):
+        self._process = process
+        self._channels: Dict[str, _Channel] = {}
+        self._ears: List[Tuple[weakref.ref, str, Any]] = []
+        self._end = after_spawn(process, self._attach)
+        self._attach()
+
+    def text(self) -> str:
+        """Return the last three lines, those of stderr first; '' where nothing was heard."""
+        lines: List[str] = []
+        for name in ('stderr', 'stdout'):
+            heard = self._channels[name].lines() if name in self._channels else []
+            lines += heard[max(0, len(heard) - (LINES - len(lines))):]
+        return ' | '.join(lines)
+
+    def close(self) -> None:
+        """Listen no more, and forget what was heard."""
+        self._end()
+        self._detach()
+
+    def _attach(self) -> None:
+        self._detach()
+        for dispatcher in self._process.dispatchers.values():
+            for method, ear in (('_log', _OutputEar), ('handle_listener_state_change', _EventEar)):
+                if hasattr(dispatcher, method):
+                    channel = self._channels.setdefault(dispatcher.channel, _Channel())
+                    made = ear(weakref.ref(dispatcher), channel.hear)
+                    setattr(dispatcher, method, made)
+                    self._ears.append((made.dispatcher, method, made))
+
+    def _detach(self) -> None:
+        for reference, method, ear in self._ears:
+            dispatcher = reference()
+            if dispatcher is not None and vars(dispatcher).get(method) is ear:
+                delattr(dispatcher, method)
+        self._ears.clear()
+        self._channels.clear()
+
+
+# An ear stands for a method of one dispatcher. It must not keep the dispatcher, which holds a log
+# file open for as long as it is there.
+
+class _OutputEar:
+    """For `_log`, which gets all that a program writes (supervisor/dispatchers.py: _log)."""
+
+    def __init__(self, dispatcher: weakref.ref, hear: Callable[[bytes], None]):
+        self.dispatcher = dispatcher
+        self._hear = hear
+
+    def __call__(self, data: bytes) -> None:
+        dispatcher = self.dispatcher()
+        if not dispatcher.capturemode:  # else it is an event, and not for people
+            self._hear(data)
+        type(dispatcher)._log(dispatcher, data)
+
+
+class _EventEar:
+    """For what comes after each read of an event listener's stdout.
+
+    Its dispatcher has no other place for what was read (supervisor/dispatchers.py:
+    PEventListenerDispatcher.handle_read_event); the method calls itself while it works that off.
+    """
+
+    def __init__(self, dispatcher: weakref.ref, hear: Callable[[bytes], None]):
+        self.dispatcher = dispatcher
+        self._hear = hear
+        self._left = len(dispatcher().state_buffer)
+        self._inside = False
+
+    def __call__(self) -> None:
+        dispatcher, outermost = self.dispatcher(), not self._inside
+        if outermost:
+            self._inside = True
+            self._hear(dispatcher.state_buffer[self._left:])
+        try:
+            type(dispatcher).handle_listener_state_change(dispatcher)
+        finally:
+            if outermost:
+                self._inside = False
+                self._left = len(dispatcher.state_buffer)
+
+
+class _Channel:
+    """The end of what was written to stdout, or stderr."""
+
+    def __init__(self) -> None:
+        self._lines: List[str] = []
+        self._begun = b''
+
+    def hear(self, data: bytes) -> None:
+        *whole, begun = (self._begun + data).split(b'\n')
+        self._begun = begun[:LONGEST_LINE]
+        self._lines = (self._lines + _last(whole))[-LINES:]
+
+    def lines(self) -> List[str]:
+        return (self._lines + _last([self._begun]))[-LINES:]
+
+
+def _last(lines: List[bytes]) -> List[str]:
+    """Return the last three of some lines that say something, as a message shows them."""
+    found: List[str] = []
+    for line in reversed(lines):
+        words = b' '.join(stripEscapes(line[:LONGEST_LINE]).split())
+        text = words.decode('utf-8', 'replace')
+        if words != SAYS_NOTHING and any(map(str.isalnum, text)):
+            found.insert(0, shown(text, LONGEST_SHOWN))
+        if len(found) == LINES:
+            break
+    return found
