@@ -1,5 +1,6 @@
-# make test        the tests, and the linter; TESTS=tests/unit for some,
+# make test        each promise once, and the linter; TESTS=tests/unit for some,
 #                  JOBS=0 for one at a time
+# make check       all tests, and the linter
 # make demo        a restart of twenty processes, side by side with supervisorctl's
 # make tox         the tests on every Python from 3.8 that is there, with old and new Supervisors;
 #                  TOX='-e py38-supervisor425' for some
@@ -10,7 +11,7 @@
 # make dist        sdist and wheel, in dist/
 # make benchmark   the comparison with what else there is, and its pictures, in build/benchmarks;
 #                  RESULTS=benchmarks/results PICTURES=docs to replace those that are shown
-#                  BENCHMARK='--parts floor surge' for some of it
+#                  BENCHMARK='--parts floor requests' for some of it
 # make benchmark-python    only its environment: prints the Python that has all contenders
 # make chaos       random faults against a real supervisord; SECONDS=60 SEED=any
 #                  (give SECONDS after `make`: as a variable before it, bash counts with it)
@@ -36,9 +37,13 @@ PYENV_VERSIONS = pyenv versions --bare --skip-aliases | \
     grep -E '^3\.([89]|[1-9][0-9])\.[0-9]+$$' | sort -V | paste -s -d : -
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test supervisor-tests deploy-tools lint demo tox dist benchmark benchmark-python chaos clean
+.PHONY: test check supervisor-tests deploy-tools lint demo tox dist benchmark benchmark-python chaos \
+    clean
 
 test: $(VENV)/test lint
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal -m 'not stress' $(TESTS)
+
+check: $(VENV)/test lint
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(TESTS)
 
 # Without the plugins of pytest that our tests need: hypothesis, xdist.
