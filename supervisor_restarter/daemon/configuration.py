@@ -41,7 +41,8 @@ def read(options: Any) -> File:
         for each in [config, *config.process_configs]:
             each.options = options
         groups.setdefault(config.name, config)  # supervisor/supervisord.py: add_process_group
-    return File(groups, {factory: section for _, factory, section in reader.rpcinterface_factories})
+    sections = reader.configroot.supervisord.rpcinterface_factories
+    return File(groups, {factory: options for _, factory, options in sections})
 
 
 def take_over(options: Any, config: Any) -> None:
