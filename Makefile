@@ -1,14 +1,17 @@
-# make test        the tests, and the linter; TESTS=tests/unit for some,
+# make test        each promise once, and the linter; TESTS=tests/unit for some,
 #                  JOBS=0 for one at a time
+# make check       all tests, and the linter
 # make demo        a restart of twenty processes, side by side with supervisorctl's
 # make tox         the tests on every Python from 3.8 that is there, with old and new Supervisors;
 #                  TOX='-e py38-supervisor425' for some
-# make supervisor-tests   Supervisor's own tests, with the plugin imported
+# make supervisor-tests   Supervisor's own tests, with the plugin imported and its commands on
+# make deploy-tools       the plugin under Ansible's and Salt's modules for supervisorctl, which have an
+#                  environment of their own
 # make lint        the linter alone
 # make dist        sdist and wheel, in dist/
 # make benchmark   the comparison with what else there is, and its pictures, in build/benchmarks;
 #                  RESULTS=benchmarks/results PICTURES=docs to replace those that are shown
-#                  BENCHMARK='--parts floor surge' for some of it
+#                  BENCHMARK='--parts floor requests' for some of it
 # make benchmark-python    only its environment: prints the Python that has all contenders
 # make chaos       random faults against a real supervisord; SECONDS=60 SEED=any
 #                  (give SECONDS after `make`: as a variable before it, bash counts with it)
@@ -34,15 +37,23 @@ PYENV_VERSIONS = pyenv versions --bare --skip-aliases | \
     grep -E '^3\.([89]|[1-9][0-9])\.[0-9]+$$' | sort -V | paste -s -d : -
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test supervisor-tests lint demo tox dist benchmark benchmark-python chaos clean
+.PHONY: test check supervisor-tests deploy-tools lint demo tox dist benchmark benchmark-python chaos \
+    clean
 
 test: $(VENV)/test lint
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal -m 'not stress' $(TESTS)
+
+check: $(VENV)/test lint
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(TESTS)
 
 # Without the plugins of pytest that our tests need: hypothesis, xdist.
 supervisor-tests: $(VENV)/test
 	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p tests.programs.whole_plugin \
-	    --pyargs supervisor.tests
+	    -p tests.programs.commands_taken_over --pyargs supervisor.tests
+
+deploy-tools: $(VENV)/test $(VENV)-deploy-tools/ready
+	DEPLOY_TOOLS=$(CURDIR)/$(VENV)-deploy-tools/bin $(BIN)/python -m pytest \
+	    tests/integration/test_deploy_tools.py
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .
@@ -87,9 +98,15 @@ $(VENV)/test: $(VENV)/plugin
 	touch $@
 
 # Installed as users have it: an editable one makes every command start later.
-$(VENV)-benchmark/ready: setup.py pyproject.toml $(wildcard supervisor_restarter/*.py supervisor_restarter/*.html supervisor_restarter/*/*.py)
+$(VENV)-benchmark/ready: setup.py pyproject.toml $(wildcard supervisor_restarter/*.py supervisor_restarter/page.* supervisor_restarter/*/*.py)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check '.[benchmark]'
+	touch $@
+
+# Ansible with its collections, and Salt: large, and nothing that the plugin needs.
+$(VENV)-deploy-tools/ready:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check ansible salt
 	touch $@
 
 $(VENV)/tox: $(VENV)/plugin

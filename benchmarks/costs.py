@@ -1,13 +1,11 @@
-"""What the parts of the plugin cost a supervisord: `python -m benchmarks.costs`."""
+"""What the parts of the plugin cost a supervisord."""
 
-import argparse
 import os
 import pwd
 import signal
 import socket
 import statistics
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any, Callable, Dict, List
 from supervisor.options import ServerOptions
 
 from benchmarks.contenders import cpu_seconds
-from benchmarks.results import RESULTS, write
+from benchmarks.results import write
 from tests.support.daemon import MANNERS, PLUGIN, Daemon, group, wait_until
 
 SIZE = 10
@@ -155,16 +153,3 @@ def _row(what: str, microseconds: float) -> Dict[str, Any]:
 def report(folder: Path) -> None:
     """Measure and print the costs, and write costs.csv."""
     write(folder, 'costs', primitives() + starts() + idle())
-
-
-def main() -> int:
-    """Measure the costs."""
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.costs', description=__doc__)
-    parser.add_argument('--results', type=Path, metavar='FOLDER', default=RESULTS,
-                        help='where costs.csv goes (default: %(default)s)')
-    report(parser.parse_args().results)
-    return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -5,30 +5,22 @@ Debian's packages chromium and chromium-driver.
 """
 
 import argparse
+import http.client
 import statistics
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from benchmarks.contenders import cpu_seconds
 from benchmarks.results import RESULTS, write
+from supervisor_restarter.page import page
 from tests.support.browser import MISSING, Browser, there_is_one
 from tests.support.daemon import MANNERS, Daemon, group, wait_until
 
-PAGE = Path(__file__).parent.parent / 'supervisor_restarter' / 'page.html'
-
 WATCHED = 100
 WAYS = (('all at once', 0, {}), ('rolling, 10 at a time', 1, {'max_unavailable': 10}))
-
-# Looks at the bars each time that the page draws them.
-OBSERVER = """
-window.moves = [];
-window.observer ||= new MutationObserver(() => { moves.push(performance.now()); });
-observer.observe(document.querySelector(arguments[0]),
-                 {attributes: true, attributeFilter: ['viewBox']});
-"""
-
 
 def cpu(browser: Browser, times: int) -> List[Dict[str, Any]]:
     """Return the ratio of supervisord's CPU for a restart that the page watches to one alone."""
@@ -42,9 +34,9 @@ def cpu(browser: Browser, times: int) -> List[Dict[str, Any]]:
             for _ in range(times):
                 alone.append(_restart(daemon, lambda: daemon.rpc.restarter.restartProcessGroup(
                     'web', {'wait': False})))
-                browser.open(daemon.inet_url + '/restarter/')
-                wait_until(lambda: _drawn(browser) == WATCHED, 'the page is drawn')
-                watched.append(_restart(daemon, lambda: browser.click('.restart')))
+                _open(browser, daemon, 'web')
+                watched.append(_restart(daemon, lambda: browser.run(
+                    "press('restart', known.get('web'))")))
                 browser.open('about:blank')
         for what, values in (('alone', alone), ('watched', watched)):
             rows.append(_row('CPU of a restart of %d, %s, %s' % (WATCHED, name, what),
@@ -66,60 +58,89 @@ def _restart(daemon: Daemon, begin: Any) -> float:
     return cpu_seconds(daemon.pid) - before
 
 
-def fleet(browser: Browser, groups: int = 10, size: int = 100) -> List[Dict[str, Any]]:
-    """Return how soon the page shows many processes, and how often their bars move."""
-    names = ['g%d' % number for number in range(groups)]
-    with Daemon(''.join(group(name, size, startsecs=1) for name in names),
-                {'page': 'true', 'timeout': 60, 'max_unavailable': 10}, inet=True, minfds=16384,
-                loglevel='info') as daemon:
-        for name in names:
-            daemon.wait_running(name, 60)
-        opened = []
-        for _ in range(5):
-            browser.open('about:blank')
-            began = time.monotonic()
-            browser.open(daemon.inet_url + '/restarter/')
-            wait_until(lambda: _drawn(browser) == groups * size, 'the page is drawn')
-            opened.append(time.monotonic() - began)
-        rows = [_row('until the page shows %d processes' % (groups * size),
-                     statistics.median(opened), 's')]
-        for what, restarted in (('one group', names[:1]), ('all groups', names)):
-            browser.run(OBSERVER, '[aria-label="Group %s"] .bar' % names[0])
-            for name in restarted:
-                browser.run('document.querySelector(arguments[0]).click()',
-                            '[aria-label="Restart %s"]' % name)
-            wait_until(lambda: len(browser.run('return moves')) > 1, 'its bars move')
-            wait_until(lambda: browser.run('return [...drawn.values()].every(it => !it.runs)'),
-                       'the restart has ended', 120)
-            moves = browser.run('return moves')
-            gaps = [later - earlier for earlier, later in zip(moves, moves[1:])]
-            rows.append(_row('bars move, %s of %d restarts' % (what, size),
-                             1e3 / statistics.median(gaps), 'times a second'))
-            rows.append(_row('longest time without, %s' % what, max(gaps) / 1e3, 's'))
+def at_rest(browser: Browser, groups: int, size: int) -> List[Dict[str, Any]]:
+    """Return what many processes cost that are only looked at, and how long others wait then."""
+    names = ['g%04d' % number for number in range(groups)]
+    what = '%d x %d at rest' % (groups, size)
+    with Daemon(''.join(group(name, size, startsecs=1) for name in names), {'page': 'true'},
+                inet=True, minfds=16384, loglevel='info') as daemon:
+        wait_until(lambda: {info['statename'] for info in daemon.rpc.supervisor.getAllProcessInfo()
+                            } == {'RUNNING'}, 'all are RUNNING', 300)
+        browser.open('about:blank')
+        alone = _share(daemon)
+        began = time.monotonic()
+        _open(browser, daemon, names[0])
+        rows = [_row('%s: until the page is there' % what, time.monotonic() - began, 's')]
+        rows.append(_row('%s: more CPU while the page is open' % what,
+                         100 * (_share(daemon) - alone), '%'))
+        opened = '&'.join('group=%s' % name for name in names[:200])
+        for kind, query in (('closed', ''), ('all open', opened), ('filtered', 'find=7')):
+            answers, waits = _others(daemon, query)
+            rows += [_row('%s: answer, %s' % (what, kind), 1e3 * statistics.median(answers), 'ms'),
+                     _row('%s: worst other call, %s' % (what, kind), 1e3 * max(waits), 'ms')]
     return rows
+
+
+def _share(daemon: Daemon, seconds: float = 20) -> float:
+    """Return how much of a core supervisord uses."""
+    time.sleep(2)  # What was before is over.
+    before = cpu_seconds(daemon.pid)
+    time.sleep(seconds)
+    return (cpu_seconds(daemon.pid) - before) / seconds
+
+
+def _others(daemon: Daemon, query: str) -> Tuple[List[float], List[float]]:
+    """Return how long answers of the status take, and calls of somebody else meanwhile."""
+    answers: List[float] = []
+
+    def ask() -> None:
+        asked = http.client.HTTPConnection('127.0.0.1', daemon.port, timeout=20)
+        for _ in range(40):
+            begin = time.monotonic()
+            asked.request('GET', '/restarter/status?' + query)
+            asked.getresponse().read()
+            answers.append(time.monotonic() - begin)
+            time.sleep(0.05)
+        asked.close()
+    thread = threading.Thread(target=ask)
+    thread.start()
+    waits = []
+    with daemon.connection() as rpc:
+        while thread.is_alive():
+            begin = time.monotonic()
+            rpc.supervisor.getState()
+            waits.append(time.monotonic() - begin)
+            time.sleep(0.02)
+    return answers, waits
 
 
 def picture(path: Path, width: int, height: int, dark: bool) -> None:
     """Take a picture of the page in the middle of a rolling restart."""
-    programs = (group('app', 12, MANNERS['late'], startsecs=1)
+    rest = ('cache', 'cron', 'images', 'metrics', 'orders', 'search')
+    programs = (group('app', 10, MANNERS['late'], startsecs=1, stdout_logfile='AUTO')
                 + group('mail', 2, MANNERS['exits 1'], startsecs=1, startretries=0)
-                + group('web', 3))
-    with Browser() as browser, Daemon(programs, {'page': 'true', 'timeout': 30,
-                                                 'app.max_unavailable': 3}, inet=True) as daemon:
+                + ''.join(group(name, size) for size, name in enumerate(rest, 1)))
+    with Browser() as browser, Daemon(programs, {
+            'page': 'true', 'timeout': 30, 'app.max_unavailable': 3, 'orders.max_surge': 1,
+            'search.stagger_factor': 2}, inet=True) as daemon:
         browser.resize(width, height, dark)
         daemon.wait_running('app')
         wait_until(lambda: set(daemon.states('mail').values()) == {'FATAL'}, 'mail has failed')
-        browser.open(daemon.inet_url + '/restarter/')
-        wait_until(lambda: _drawn(browser) == 17, 'the page is drawn')
-        browser.click('[aria-label="Restart mail"]')
-        browser.wait_text('#message', 'mail: restarted 0 of 2')
-        browser.click('[aria-label="Restart app"]')
-        browser.wait_text('[aria-label="Group app"] .progress', '6 restarted')
+        daemon.rpc.restarter.restartProcessGroup('images')
+        _open(browser, daemon, 'mail')
+        browser.run("press('restart', known.get('mail'))")
+        browser.wait_text('[aria-label="Group mail"] .last', 'restarted 0 of 2')
+        browser.run("press('restart', known.get('app'))")
+        browser.wait_text('[aria-label="Group app"] .last', ', 3 restarted')
+        time.sleep(0.3)
         path.write_bytes(browser.picture())
 
 
-def _drawn(browser: Browser) -> int:
-    return browser.run("return document.querySelectorAll('.rows li').length")
+def _open(browser: Browser, daemon: Daemon, name: str) -> None:
+    browser.open(daemon.inet_url + '/restarter/')
+    browser.wait_text('#groups', name)
+    browser.run('known.get(arguments[0]).open = true; look()', name)
+    browser.wait_text('.rows', name)
 
 
 def _row(what: str, value: float, unit: str) -> Dict[str, Any]:
@@ -134,7 +155,7 @@ def main() -> int:
                         help='where page.csv goes')
     parser.add_argument('--times', type=int, default=5, metavar='N', help='restarts of each kind')
     parser.add_argument('--picture', type=Path, metavar='FILE', help='only take a picture')
-    parser.add_argument('--size', type=int, nargs=2, default=(870, 850), metavar='N',
+    parser.add_argument('--size', type=int, nargs=2, default=(1100, 940), metavar='N',
                         help='width and height of the picture')
     parser.add_argument('--dark', action='store_true', help='take it in dark mode')
     options = parser.parse_args()
@@ -144,9 +165,11 @@ def main() -> int:
     if options.picture:
         picture(options.picture, *options.size, options.dark)
         return 0
-    rows = [_row('page with script and style', PAGE.stat().st_size / 1000, 'kB')]
+    rows = [_row('page with script and style', len(page()) / 1000, 'kB')]
     with Browser() as browser:
-        rows += cpu(browser, options.times) + fleet(browser)
+        rows += cpu(browser, options.times)
+        for groups, size in ((30, 5), (1, 2000), (30, 66), (2000, 1)):
+            rows += at_rest(browser, groups, size)
     write(options.results, 'page', rows)
     return 0
 

@@ -1,15 +1,14 @@
-"""What a declared readiness is worth in a restart: `python -m benchmarks.readiness --help`."""
+"""What a declared readiness is worth in a restart."""
 
-import argparse
 import statistics
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Sequence
 
-from benchmarks.results import RESULTS, percentile, write
+from benchmarks.results import percentile, write
 from tests.support.daemon import MANNERS, Daemon, free_port, wait_until
 from tests.support.readiness import (
     SLOW_STARTER,
@@ -168,23 +167,9 @@ PARTS: Dict[str, Callable[[], List[Row]]] = {
     'starts': starts, 'shared': shared, 'slow': slow, 'gaps': gaps, 'calls': calls}
 
 
-def main() -> int:
-    """Measure, print, and return the exit status."""
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.readiness', description=__doc__)
-    parser.add_argument('parts', nargs='*', metavar='part', help=', '.join(
-        '%s: %s' % (name, part.__doc__.rstrip('.')) for name, part in PARTS.items()))
-    parser.add_argument('--results', type=Path, default=RESULTS,
-                        help='the folder for readiness.csv (default: %(default)s)')
-    options = parser.parse_args()
-    unknown = set(options.parts) - set(PARTS)
-    if unknown:
-        parser.error('no such part: %s' % ', '.join(sorted(unknown)))
-    rows = [found for name, part in PARTS.items() if not options.parts or name in options.parts
+def report(only: Sequence[str], folder: Path) -> None:
+    """Measure, print, and write readiness.csv; `only` some of the parts: then write nothing."""
+    rows = [found for name, part in PARTS.items() if not only or name.startswith(tuple(only))
             for found in part()]
-    if not options.parts:
-        write(options.results, 'readiness', rows)
-    return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+    if not only:
+        write(folder, 'readiness', rows)

@@ -1,16 +1,12 @@
 """What a fault leaves down: `supervisorctl restart web:*` and this plugin, side by side.
 
-    python -m benchmarks.reliability                    # all, some seven minutes
-    python -m benchmarks.reliability client-killed-while-stopping fork-fails
-
 Prints the first table of docs/reliability.md, or those rows of it. Each figure is of one restart.
 """
 
 import os
 import resource
 import signal
-import sys
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Sequence
 
 from benchmarks.struck import PROCESSES, Fault, Log, Scene, measure
 from tests.support.daemon import MANNERS, Daemon
@@ -142,20 +138,13 @@ FAULTS: Dict[str, Fault] = {
 }
 
 
-def main() -> None:
-    """Measure and print the rows that the command line names, or all."""
-    wanted = sys.argv[1:] or list(FAULTS)
-    unknown = [row for row in wanted if row not in FAULTS]
-    if unknown:
-        sys.exit('no such row: %s; there are %s' % (', '.join(unknown), ', '.join(FAULTS)))
+def report(only: Sequence[str]) -> None:
+    """Measure and print the rows, or those whose names begin as one of `only`."""
     print('| fault | %s | row |' % ' | '.join(CONTENDERS))
     print('| --- %s| --- |' % ('| --- ' * len(CONTENDERS)))
-    for row in wanted:
-        fault = FAULTS[row]
+    for row, fault in FAULTS.items():
+        if only and not row.startswith(tuple(only)):
+            continue
         cells = ['' if fault.only not in ('', name) else str(measure(fault, command))
                  for name, command in CONTENDERS.items()]
         print('| %s | %s | `%s` |' % (fault.text, ' | '.join(cells), row), flush=True)
-
-
-if __name__ == '__main__':
-    main()

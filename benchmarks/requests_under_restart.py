@@ -4,18 +4,18 @@ Every server serves the application of examples/rolling to the same clients, wit
 with four. They restart in turn.
 """
 
-import argparse
 import contextlib
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple, Type
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple, Type
 
 from benchmarks.others import find_pm2
-from benchmarks.results import RESULTS, markdown, spread, write
+from benchmarks.results import markdown, spread, write
 from benchmarks.servers import Gunicorn, Pm2Cluster, Server, UnderSupervisor, Uvicorn, wait_gone
 from tests.support.load import Counts
 
+CLIENTS = 6  # with one connection each
 SIZES = (1, 4)
 NOTHING = 'no restart'
 AROUND = 0.5  # seconds of load before and after a restart
@@ -30,23 +30,16 @@ class Restart(NamedTuple):
     counts: Counts
 
 
-def main() -> int:
-    """Measure, and return the exit status."""
-    options = _options()
-    report(options.sizes, options.restarts, options.clients, options.results)
-    return 0
-
-
-def report(sizes: Sequence[int], restarts: int, clients: int, folder: Path) -> None:
+def report(restarts: int, folder: Path) -> None:
     """Measure, print both tables, and write requests.csv and broken-release.csv."""
     rows: List[Dict[str, Any]] = []
-    for size in sizes:
-        rows += under_load(size, restarts, clients)
+    for size in SIZES:
+        rows += under_load(size, restarts, CLIENTS)
         write(folder, 'requests', rows)
     print(markdown(rows))
     print('\nA release that does not start:\n')
     rows = []
-    for size in sizes:
+    for size in SIZES:
         for make, name in _ways(size):
             print('%d processes, a broken release, %s' % (size, name), file=sys.stderr)
             rows.append({'processes': size, 'command': name,
@@ -138,28 +131,3 @@ def _ways(size: int) -> List[Tuple[Callable[[], Server], str]]:
         found += [(make, name) for name in server.ways()]
         server.__exit__()
     return found
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.requests_under_restart',
-                                     description='Restart a web application under load.')
-    parser.add_argument('--restarts', type=_count, default=5,
-                        help='restarts in each way (default: 5)')
-    parser.add_argument('--clients', type=_count, default=6,
-                        help='clients, with one connection each (default: 6)')
-    parser.add_argument('--sizes', nargs='+', type=_count, default=SIZES, metavar='N',
-                        help='numbers of processes (default: 1 4)')
-    parser.add_argument('--results', type=Path, default=RESULTS,
-                        help='the folder for the CSV files (default: %(default)s)')
-    return parser.parse_args()
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError('%s is less than 1' % text)
-    return number
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -1,42 +1,37 @@
 """The commands for supervisorctl: restartgroup, updategroup, restartinfo, cancelrestart."""
 
-import fnmatch
+import json
 import shlex
-import threading
+import sys
 import xmlrpc.client
-from typing import Any, Callable, Dict, List
+from typing import Any, Dict, Iterable, List
 
+from supervisor.datatypes import boolean
 from supervisor.supervisorctl import ControllerPluginBase, LSBInitExitStatuses
 
+from supervisor_restarter.commands import command, output, side_by_side
 from supervisor_restarter.commands.client import (
-    NO_ANSWER,
-    NO_CONNECTION,
-    NO_HTTP,
     SECTIONS,
-    Line,
-    cancel,
+    TROUBLE,
     connection_trouble,
-    group_name,
-    info,
     login_trouble,
-    restart,
-    update,
 )
+from supervisor_restarter.commands.names import NoSuchName
 from supervisor_restarter.commands.options import (
-    CALL_OPTIONS,
-    UPDATE_OPTIONS,
-    CallOption,
+    CANCEL,
+    INFO,
+    OPTIONS,
+    RESTART,
+    SUPERVISORCTL,
+    UPDATE,
     explanations,
     parse,
 )
+from supervisor_restarter.commands.taken_over import TakenOver
 
+_OPTIONS = ('restart', 'update')
 
-class WrongUse(Exception):
-    """What is wrong with a command line, as a sentence."""
-
-
-class NoSuchGroup(Exception):
-    """A name that matches no group, as a line to print."""
+_COMMANDS = {typed: action for action, typed in SUPERVISORCTL.items()}
 
 
 class RestarterControllerPlugin(ControllerPluginBase):
@@ -49,155 +44,194 @@ class RestarterControllerPlugin(ControllerPluginBase):
 
     def __init__(self, controller: Any):
         self.ctl = controller
+        # supervisorctl asks the help of every plugin, and each says that it has none; and its
+        # completer knows no command of a plugin (supervisor/supervisorctl.py: Controller.do_help,
+        # complete).
+        self._help_of_all, self._complete = controller.do_help, controller.complete
+        controller.do_help, controller.complete = self._help_of, self.complete
 
     def do_restartgroup(self, arg: str) -> None:
-        self._command(arg, self._restart, self.help_restartgroup)
+        self._command(RESTART, arg)
 
     def help_restartgroup(self) -> None:
         self._help('restartgroup <group>', 'Restart a group, each process as soon as it is down')
         self._help('restartgroup <group> <group>', 'Restart several groups side by side')
+        self._help('restartgroup <group>:<name> [...]', 'Restart some processes of a group')
         self._help("restartgroup 'api-*'", 'Restart the groups that match the pattern')
         self._help('restartgroup all', 'Restart all groups')
-        self._help_options(CALL_OPTIONS)
+        self._help_options(RESTART)
 
     def do_updategroup(self, arg: str) -> None:
-        self._command(arg, self._update, self.help_updategroup)
+        self._command(UPDATE, arg)
 
     def help_updategroup(self) -> None:
         self._help('updategroup <group> [...]', 'Make a group what the configuration file says: '
                    'start and stop only the processes that changed')
-        self._help('updategroup all', 'Do it for all groups, side by side')
-        self._help_options(UPDATE_OPTIONS)
+        self._help('updategroup <group>:<name> [...]', 'Do it for some processes of a group')
+        self._help('updategroup all', 'Do it for all groups, side by side; add those that are '
+                   'new in the file, and remove those that are gone')
+        self._help_options(UPDATE)
 
     def do_restartinfo(self, arg: str) -> None:
-        self._command(arg, self._info, self.help_restartinfo)
+        self._command(INFO, arg)
 
     def help_restartinfo(self) -> None:
         self._help('restartinfo <group> [...]', 'Show how the last restart of a group stands')
         self._help('restartinfo all', 'Show it for all groups')
+        self._help_options(INFO)
 
     def do_cancelrestart(self, arg: str) -> None:
-        self._command(arg, self._cancel, self.help_cancelrestart)
+        self._command(CANCEL, arg)
 
     def help_cancelrestart(self) -> None:
         self._help('cancelrestart <group> [...]',
                    'Let a restart stop nothing more, and only bring up what is down')
+        self._help_options(CANCEL)
+
+    def do_help(self, arg: str) -> None:
+        """Show the help of the commands, or of one; nothing of what is not ours."""
+        if not arg or hasattr(self, 'help_' + arg):
+            ControllerPluginBase.do_help(self, arg)
+
+    def complete(self, text: str, state: int, line: Any = None) -> Any:
+        """Return what the text may become, as readline asks for it; see supervisorctl's own."""
+        if line is None:
+            import readline  # as supervisorctl does: not every Python has it
+            line = readline.get_line_buffer()
+        words = line.split()
+        if not words or words[0] not in _COMMANDS or line.rstrip() == words[0] == line:
+            return self._complete(text, state, line)
+        matches = [option.typed + ' ' for option in OPTIONS.values()
+                   if text.startswith('-') and option.typed.startswith(text)
+                   and _COMMANDS[words[0]] in option.actions]
+        matches += [name + ' ' for name in self._names(':' in text) if name.startswith(text)]
+        return matches[state] if state < len(matches) else None
 
     # the commands' inside
 
-    def _restart(self, arg: str) -> None:
-        options, patterns = parse(shlex.split(arg), CALL_OPTIONS)
-        self._side_by_side(self._groups(patterns), restart, options)
-
-    def _update(self, arg: str) -> None:
-        options, patterns = parse(shlex.split(arg), UPDATE_OPTIONS)
-        self._side_by_side(self._groups(patterns, names_too=True), update, options)
-
-    def _side_by_side(self, groups: List[str], action: Callable, options: Dict[str, Any]) -> None:
-        outcomes: Dict[str, List[Line]] = {}
-
-        def with_one(group: str) -> None:
-            try:
-                outcomes[group] = action(self.ctl.get_server_proxy(), group, options)
-            except (xmlrpc.client.Error, *NO_CONNECTION, *NO_HTTP, *NO_ANSWER) as why:
-                text = (str(why) if isinstance(why, xmlrpc.client.ProtocolError) else
-                        connection_trouble(self.ctl.options.serverurl, why))
-                outcomes[group] = [Line(group, text, LSBInitExitStatuses.GENERIC)]
-
-        threads = [threading.Thread(target=with_one, args=(group,), daemon=True)
-                   for group in groups]
-        for thread in threads:
-            thread.start()
+    def _command(self, action: str, arg: str) -> None:
         try:
-            for thread in threads:
-                thread.join()
-        except KeyboardInterrupt:
-            self.ctl.output('interrupted; the restart goes on in supervisord. To stop it: '
-                            'cancelrestart %s' % ' '.join(groups))
-            self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
-            return
-        for group in groups:
-            self._say(outcomes[group])
-
-    def _info(self, arg: str) -> None:
-        for group in self._groups(shlex.split(arg)):
-            self._say(info(self.ctl.get_server_proxy(), group))
-
-    def _cancel(self, arg: str) -> None:
-        for group in self._groups(shlex.split(arg)):
-            self._say(cancel(self.ctl.get_server_proxy(), group))
-
-    # what they share
-
-    def _command(self, arg: str, action: Callable[[str], None], show_help: Callable) -> None:
-        try:
+            asked = parse(shlex.split(arg), action)
+            if asked is None:
+                return self._show_help(action)
+            if not asked.names:
+                raise ValueError('a group name is needed')
             if self.ctl.upcheck():
-                action(arg)
+                self._carry_out(asked)
         except xmlrpc.client.ProtocolError as why:
             options = self.ctl.options
             if why.errcode != 401 or options.interactive:
                 raise  # supervisorctl asks for the login, or says what is wrong
-            self.ctl.output(login_trouble(options.serverurl, options.username, options.password))
-            self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
-        except NoSuchGroup as why:
-            self.ctl.output(str(why))
-            self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
-        except (WrongUse, ValueError) as why:
-            self.ctl.output('Error: %s' % why)
-            self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
-            show_help()
+            self._fail(login_trouble(options.serverurl, options.username, options.password))
+        except NoSuchName as why:
+            self._fail('Error: %s' % why)
+        except ValueError as why:
+            self._fail('Error: %s' % why)
+            self._show_help(action)
+        except xmlrpc.client.Fault as why:
+            self._fail('ERROR (%s)' % why.faultString)
+        except TROUBLE as why:
+            self._fail(connection_trouble(self.ctl.options.serverurl, why))
+        return None
 
-    def _groups(self, patterns: List[str], names_too: bool = False) -> List[str]:
-        """Return the names of the groups that the patterns match; each must match one.
+    def _carry_out(self, asked: Any) -> None:
+        errands = command.errands(asked, self.ctl.get_server_proxy())
+        try:
+            with command.shown_progress(asked, errands, self.ctl.get_server_proxy):
+                side_by_side.run(errands, self.ctl.get_server_proxy)
+        except KeyboardInterrupt:
+            self._say(asked, errands, command.interruption(
+                errands, lambda groups: 'cancelrestart ' + ' '.join(groups)))
+            return
+        self._say(asked, errands, dict.fromkeys(
+            connection_trouble(self.ctl.options.serverurl, errand.trouble)
+            for errand in errands if errand.trouble is not None))
 
-        With `names_too` it may also be the name of a group that has no process: supervisord tells
-        what there is to say of it.
-        """
-        if not patterns:
-            raise WrongUse('a group name is needed')
-        infos = self.ctl.get_supervisor().getAllProcessInfo()
-        there = [info['group'] for info in infos]
-        chosen: List[str] = []
-        for pattern in patterns:
-            name = group_name(pattern)
-            matching = there if name == 'all' else fnmatch.filter(there, name)
-            if not matching and names_too and not set('*?[:') & set(name):
-                matching = [name]
-            if not matching:
-                why = self._why_none(pattern, name)
-                raise NoSuchGroup(why if len(patterns) == 1 else why + '; nothing is done')
-            chosen += matching
-        return list(dict.fromkeys(chosen))
-
-    def _why_none(self, pattern: str, name: str) -> str:
-        if ':' not in name:
-            return 'Error: %s: no such group' % pattern
-        # supervisord says that a restart takes a group, as it says to the console script.
-        return '\n'.join(str(line) for line in info(self.ctl.get_server_proxy(), name))
-
-    def _say(self, lines: List[Line]) -> None:
-        for line in lines:
-            self.ctl.output(str(line))
+    def _say(self, asked: Any, errands: List[Any], troubles: Iterable[str]) -> None:
+        reports = command.reports(errands)
+        for line in [line for report in reports for line in report.lines()]:
             if line.code:
                 self.ctl.set_exitstatus_from_xmlrpc_fault(line.code)
+        if list(troubles):
+            self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
+        if 'json' in asked.flags:
+            self._output([json.dumps(command.document(
+                reports, self.ctl.exitstatus, '; '.join(troubles)), indent=2)])
+            return
+        self._output([str(line) for report in reports for line in report.lines()])
+        output.write([str(line) for report in reports for line in report.warning_lines()],
+                     sys.stderr)
+        self._output(troubles)
 
-    def _help_options(self, known: Dict[str, CallOption]) -> None:
-        for option, text in explanations(known):
+    def _fail(self, sentence: str) -> None:
+        self._output([sentence])
+        self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
+
+    def _output(self, lines: Iterable[str]) -> None:
+        """Write lines as supervisorctl does; where that cannot be done, say that alone."""
+        try:
+            for line in lines:
+                self.ctl.output(output.fitting(line, self.ctl.stdout))
+            self.ctl.stdout.flush()
+        except OSError as why:
+            output.discard(self.ctl.stdout)
+            sentence = output.cannot_be_written('standard output', why)
+            output.write([sentence] if sentence else [], sys.stderr)
+
+    def _names(self, of_processes: bool) -> List[str]:
+        infos = self.ctl._get_complete_info()  # kept until the next command
+        if of_processes:
+            return ['%s:%s' % (info['group'], info['name']) for info in infos]
+        return list(dict.fromkeys(['all', *(info['group'] for info in infos)]))
+
+    def _help_of(self, arg: str) -> None:
+        if arg.strip() and hasattr(self, 'help_' + arg.strip()):
+            self.do_help(arg.strip())
+        else:
+            self._help_of_all(arg)
+
+    def _show_help(self, action: str) -> None:
+        getattr(self, 'help_' + SUPERVISORCTL[action])()
+
+    def _help_options(self, action: str) -> None:
+        for option, text in explanations(action):
             self._help('  ' + option, text)
 
-    def _help(self, command: str, text: str) -> None:
-        self.ctl.output('%-28s\t%s' % (command, text))
+    def _help(self, usage: str, text: str) -> None:
+        self.ctl.output('%-34s\t%s' % (usage, text))
 
 
 def make_controllerplugin(controller: Any, **config: str) -> RestarterControllerPlugin:
-    """Make the commands for a supervisorctl; the section has no options of its own.
+    """Make the commands for a supervisorctl.
 
-    Raises ValueError, and supervisord does not start, where it is a supervisord's section that
-    names this factory.
+    `config` are the options of the section [ctlplugin:restarter], as text: with `restart` and
+    `update` true, supervisorctl's own commands of that name go through the plugin. A wrong one is
+    a sentence, and supervisorctl ends. Raises ValueError, and supervisord does not start, where it
+    is a supervisord's section that names this factory.
     """
     if hasattr(controller, 'process_groups'):  # it is a supervisord
         why = ('a section [rpcinterface:...] names the factory of the commands for supervisorctl; '
                'its own is %s' % SECTIONS['restarter'])
         controller.options.logger.critical('restarter: %s' % why)
         raise ValueError(why)
+    taken = _taken_over(controller, config)
+    # Its own plugin is the first (supervisor/options.py: ClientOptions.__init__).
+    own = TakenOver(controller.options.plugins[0]) if taken else None
+    for name in taken:
+        getattr(own, 'take_' + name)()
     return RestarterControllerPlugin(controller)
+
+
+def _taken_over(controller: Any, config: Dict[str, str]) -> List[str]:
+    taken = []
+    for name, value in sorted(config.items()):
+        if name not in _OPTIONS:
+            output.write(['[ctlplugin:restarter]: unknown option %s; the options are %s' % (
+                name, ', '.join(_OPTIONS))], sys.stderr)
+            continue
+        try:
+            taken += [name] if boolean(value) else []
+        except ValueError:
+            controller.options.usage('[ctlplugin:restarter]: %s = %s: must be true or false'
+                                     % (name, value))
+    return taken

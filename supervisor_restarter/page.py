@@ -8,22 +8,22 @@ import pkgutil
 import re
 import secrets
 import traceback
-from typing import Any, Callable, Dict
+from typing import Any, Callable, List, Optional
 from urllib.parse import parse_qs
 
 from supervisor import events, xmlrpc
 from supervisor.http import supervisor_auth_handler
 from supervisor.medusa.xmlrpc_handler import collector
-from supervisor.states import getProcessStateDescription
 
 from supervisor_restarter.options import Configured
-from supervisor_restarter.restart.pacing import pacing_for
+from supervisor_restarter.page_status import OF_ALL, Status
 from supervisor_restarter.text import shown
 
 PATH = '/restarter'
 
-# What a button sends is much shorter, in bytes.
+# What the page sends is much shorter, in bytes and characters.
 LONGEST_BODY = 10000
+LONGEST_URI = 10000
 
 # Bytes that go out in one turn of the main loop, if the socket takes them; a turn costs time for
 # each process of supervisord's.
@@ -47,13 +47,13 @@ class Page:
     def __init__(self, supervisord: Any, interface: Any, restarts: Any, configured: Configured):
         self.supervisord = supervisord
         self.interface = interface
-        self.restarts = restarts
-        self.configured = configured
+        self.status = Status(supervisord, restarts, configured)
         self.token = secrets.token_urlsafe()
-        self._html = pkgutil.get_data('supervisor_restarter', 'page.html')
+        self._html = page()
         self._headers = dict(HEADERS, **{'Content-Security-Policy': _policy(self._html)})
         self._gets = {'': self._redirect, '/': self._page, '/status': self._status}
-        self._posts = {'/restart': self._restart, '/cancel': self._cancel}
+        self._posts = {'/restart': self._restart, '/update': self._update,
+                       '/cancel': self._cancel}
         # The servers are made after the RPC interfaces, and before this event
         # (supervisor/supervisord.py: run).
         events.subscribe(events.SupervisorRunningEvent, self._install)
@@ -72,26 +72,38 @@ class Page:
         return path == PATH or path.startswith(PATH + '/')
 
     def handle_request(self, request: Any) -> None:
-        path = self._path(request)
-        if path not in self._gets and path not in self._posts:
+        path, unclear = self._path(request), why_unclear(request.header)
+        if len(request.uri) > LONGEST_URI:
+            self._hang_up(request, 414, 'an address of more than %d characters' % LONGEST_URI)
+        elif unclear:
+            self._hang_up(request, 400, unclear)
+        elif path not in self._gets and path not in self._posts:
             self._hang_up(request, 404, 'there is nothing at this address')
         elif request.command in ('GET', 'HEAD') and path in self._gets:
-            self._guard(self._gets[path], request)
+            if (header(request, 'Content-Length') or '0') == '0':
+                self._guard(self._gets[path], request)
+            else:
+                self._hang_up(request, 400, 'a %s has no body' % request.command)
         elif request.command != 'POST' or path not in self._posts:
             request['Allow'] = 'GET, HEAD' if path in self._gets else 'POST'
             self._hang_up(request, 405, '%s is not for this address' % shown(request.command))
         else:
-            length = request.get_header('Content-Length') or ''
+            length = header(request, 'Content-Length') or ''
             if not re.fullmatch('[0-9]{1,9}', length) or not int(length):
                 self._hang_up(request, 411, 'a Content-Length is needed')
             elif int(length) > LONGEST_BODY:
                 self._hang_up(request, 413, 'more than %d bytes' % LONGEST_BODY)
             else:
-                request.collector = collector(self, request)
+                request.collector = _Body(self, request, int(length))
 
-    def continue_request(self, body: str, request: Any) -> None:
-        """Go on with a POST when its body is there."""
-        refusal = why_refused(request.get_header, self.token)
+    def continue_request(self, body: bytes, request: Any) -> None:
+        """Go on with a POST when its body is there; it is the last request of its connection."""
+        request['Connection'] = 'close'
+        self._answer_post(body, request)
+        request.channel.close_when_done()
+
+    def _answer_post(self, body: bytes, request: Any) -> None:
+        refusal = why_refused(lambda name: header(request, name), self.token)
         if refusal:
             self.supervisord.options.logger.warn('restarter: refused a request to the page: %s'
                                                  % refusal)
@@ -116,30 +128,24 @@ class Page:
         self._send(request, 200, 'text/html; charset=utf-8', self._html)
 
     def _status(self, request: Any) -> None:
-        groups = self.supervisord.process_groups
-        wanted = parse_qs(request.uri.partition('?')[2]).get('group', groups)
-        self._answer(request, 200, {
-            'token': self.token,
-            'identifier': self.supervisord.options.identifier,
-            'version': self.interface.getPluginVersion(),
-            'restarting': self.restarts.groups(),
-            'groups': [self._group(name) for name in sorted(wanted) if name in groups],
-        })
-
-    def _group(self, name: str) -> Dict[str, Any]:
-        processes = self.supervisord.process_groups[name].processes
-        return {
-            'name': name,
-            'way': str(pacing_for(self.configured.of(name), len(processes))),
-            'processes': [(process, getProcessStateDescription(processes[process].get_state()))
-                          for process in sorted(processes)],
-            'restart': self.interface.getRestartInfo(name, True),
-        }
+        asked = parse_qs(request.uri.partition('?')[2])
+        # First, since it raises SHUTDOWN_STATE.
+        version = self.interface.getPluginVersion()
+        self._answer(request, 200, dict(
+            self.status.tell(asked.get('group', ()), asked.get('find', [''])[0]),
+            token=self.token, version=version,
+            identifier=self.supervisord.options.identifier))
 
     def _restart(self, request: Any, name: Any, options: Any) -> None:
-        if isinstance(options, dict):
-            options = dict(options, wait=False)
-        self._answer(request, 200, self.interface.restartProcessGroup(name, options))
+        self._answer(request, 200, self.interface.restartProcessGroup(name, _unattended(options)))
+
+    def _update(self, request: Any, name: Any, options: Any) -> None:
+        plan = self.interface.updateProcessGroup(name, _unattended(options))
+        if isinstance(plan, list):  # with dry_run
+            changes = [slot for slot in plan if slot['action'] != 'keep']
+            plan = {'keep': len(plan) - len(changes), 'changes': changes[:OF_ALL],
+                    'more': len(changes[OF_ALL:])}
+        self._answer(request, 200, plan)
 
     def _cancel(self, request: Any, name: Any, options: Any) -> None:
         self._answer(request, 200, self.interface.cancelRestart(name))
@@ -185,7 +191,50 @@ class Page:
         return request.uri.partition('?')[0][len(PATH):]
 
 
-def why_refused(header: Callable[[str], Any], token: str) -> str:
+class _Body(collector):
+    # Nothing that follows is taken for a request: the body of a request that has rights ends where
+    # this says, whatever a proxy thinks.
+
+    def __init__(self, page: Page, request: Any, length: int):
+        self.handler, self.request, self.data = page, request, []
+        request.channel.set_terminator(length)
+
+    def found_terminator(self) -> None:
+        self.request.channel.set_terminator(None)
+        self.handler.continue_request(b''.join(self.data), self.request)
+
+
+def _unattended(options: Any) -> Any:
+    return dict(options, wait=False) if isinstance(options, dict) else options
+
+
+def header(request: Any, name: str) -> Optional[str]:
+    """Return a header of a request; None where there is none, or more than one."""
+    # Not `get_header`, which takes the first one, and none without a blank after its colon.
+    values = [value.strip() for value in _values(request.header, name)]
+    return values[0] if len(values) == 1 else None
+
+
+def why_unclear(lines: List[str]) -> str:
+    """Return why not everybody agrees where a request with these headers ends; empty if they do.
+
+    A proxy could take for a body what supervisord takes for a second request.
+    """
+    if not all(re.fullmatch(r"[\w!#$%&'*+.^`|~-]+:[^\r\n\0]*", line, re.ASCII) for line in lines):
+        return 'a header that is none'
+    if _values(lines, 'Transfer-Encoding'):
+        return 'a body in chunks is not for this address'
+    if len(_values(lines, 'Content-Length')) > 1:
+        return 'more than one Content-Length'
+    return ''
+
+
+def _values(lines: List[str], name: str) -> List[str]:
+    return [line.partition(':')[2] for line in lines
+            if line.partition(':')[0].lower() == name.lower()]
+
+
+def why_refused(header: Callable[[str], Optional[str]], token: str) -> str:
     """Return why a request may change nothing, as a sentence; empty if it may.
 
     It must come from the page itself: browsers say in `Origin` which site's page sends a request,
@@ -202,6 +251,14 @@ def why_refused(header: Callable[[str], Any], token: str) -> str:
         return ('its token is not that of this supervisord, which may have been started anew '
                 'since the page was loaded')
     return ''
+
+
+def page() -> bytes:
+    """Return the page, with its style and its script, as it is sent."""
+    html, style, script = (pkgutil.get_data('supervisor_restarter', 'page.' + kind)
+                           for kind in ('html', 'css', 'js'))
+    return (html.replace(b'<style></style>', b'<style>\n%s</style>' % style)
+            .replace(b'<script></script>', b'<script>\n%s</script>' % script))
 
 
 def _policy(html: bytes) -> str:

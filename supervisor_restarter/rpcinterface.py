@@ -155,7 +155,8 @@ class RestarterNamespaceRPCInterface:
         @return struct info    group, state (IDLE: never restarted, RESTARTING, SETTLING, FINISHED),
                                total and the numbers of processes that add up to it: waiting,
                                stopping, starting, restarted, failed, removed; surging, how many
-                               of these have two processes now; elapsed in seconds; awaiting, an
+                               of these have two processes now; began, when it was called, in
+                               seconds since the epoch (0: never); elapsed in seconds; awaiting, an
                                array of structs of name, awaited and seen, for those that are to
                                become ready; faults, an array of structs of code, text, group and
                                name; slots, if asked for, an array of structs of name, phase and

@@ -1,6 +1,9 @@
-"""supervisorctl_restart_group -- restart a process group of supervisord.
+"""supervisorctl_restart_group -- restart process groups of supervisord.
 
-Usage: %s [options] group [options]
+Usage: %s [options] name [...] [options]
+
+A name is that of a group, a pattern such as 'api-*', "all", or that of a
+process of a group, web:web_0.
 
 Options:
 -c/--configuration FILENAME -- configuration file path (searches if not given)
@@ -11,102 +14,120 @@ Options:
 -u/--username USERNAME -- username to use for authentication with server
 -p/--password PASSWORD -- password to use for authentication with server
 -r/--history_file FILENAME -- taken as supervisorctl takes it, and not used
-{call_options}
---quiet -- show no progress
+{options}
+--update -- do not restart all: make the groups what the file says; with all,
+     add the groups that are new in the file and remove those that are gone
 --cancel -- restart nothing: let a running restart of the group stop no more
      processes, and only bring up what is down
 --info -- restart nothing: show how the running or last restart stands
+--version -- print the version, and that of the plugin in supervisord
 
-Exit status: 0 restarted, cancelled or shown; 1 no connection; 2 a fault, a
-wrong option or a refused login; 5 not exactly one group; 10 any other HTTP
+Exit status: 0 restarted, updated, cancelled or shown; 1 no connection; 2 a
+fault, a wrong option or a refused login; 5 no name was given; 10 any other HTTP
 error; 130 interrupted; or the number of processes that failed, at most 125.
 """
 
 import configparser
-import contextlib
 import getopt
 import getpass
-import os
+import json
 import shlex
 import sys
 import xmlrpc.client
-from typing import Any, Dict, List, Optional
+from typing import Any, List, Optional
 
 from supervisor.options import ClientOptions
 
+from supervisor_restarter import __version__
+from supervisor_restarter.commands import command, output, side_by_side
 from supervisor_restarter.commands.client import (
-    NO_ANSWER,
     NO_CONNECTION,
-    NO_HTTP,
-    Line,
-    cancel,
+    TROUBLE,
     connection_trouble,
-    explain,
-    group_name,
-    info,
     login_trouble,
-    restart,
+    missing_sections,
 )
-from supervisor_restarter.commands.options import CALL_OPTIONS, explanations, getopt_name
-from supervisor_restarter.commands.progress import progress
+from supervisor_restarter.commands.errands import Errand
+from supervisor_restarter.commands.names import NoSuchName
+from supervisor_restarter.commands.options import (
+    CANCEL,
+    CONSOLE,
+    INFO,
+    OPTIONS,
+    RESTART,
+    UPDATE,
+    Asked,
+    explanations,
+    read,
+)
 
 RESTARTED = 0
 DISCONNECTED = 1
 FAULT = 2
-NOT_ONE_GROUP = 5
+NO_NAME = 5
 HTTP_ERROR = 10
 MOST_FAILED = 125
 INTERRUPTED = 130
 
 # What else than a restart can be done with a group.
-OTHER_ACTIONS = {'cancel': cancel, 'info': info}
+OTHER_ACTIONS = {'--update': UPDATE, '--cancel': CANCEL, '--info': INFO}
 
 # Which supervisord is meant, and who asks; a password is not for others to read.
 CONNECTION = ('-c', '--configuration', '-s', '--serverurl', '-u', '--username')
 
 
-class RestartOptions(ClientOptions):
-    """supervisorctl's options, and those of a restart."""
+class NoLogin(Exception):
+    """supervisord wants a login, and the user gave none."""
 
-    def __init__(self):
-        ClientOptions.__init__(self)
-        for option, about in CALL_OPTIONS.items():
-            self.add('call_' + about.name, None, None, getopt_name(option, about),
-                     about.from_text)
-        self.add('quiet', None, None, 'quiet', flag=1, default=0)
-        for option, action in OTHER_ACTIONS.items():
-            self.add('other_action', None, None, option, flag=action)
+
+class RestartOptions(ClientOptions):
+    """supervisorctl's options, and those of a restart: `asked`."""
+
+    asked: Asked
+    version = False
 
     def realize(self, args: Optional[List[str]] = None, doc: Optional[str] = None,
                 progname: Optional[str] = None) -> None:
-        """Read the command line, whose options may stand behind the group, and the configuration.
+        """Read the command line, whose options may stand behind the names, and the configuration.
 
         For the parameters, see `supervisor.options.Options`.
         """
         words = sys.argv[1:] if args is None else args
+        ours = [option.for_getopt for option in OPTIONS.values()]
+        flags = [word[2:] for word in OTHER_ACTIONS] + ['version']
+        self.progname = progname or sys.argv[0]
         try:
-            given, groups = getopt.gnu_getopt(words, ''.join(self.short_options),
-                                              self.long_options)
+            given, names = getopt.gnu_getopt(words, ''.join(self.short_options),
+                                             [*self.long_options, *ours, *flags])
         except getopt.error as why:
-            self.progname = progname or sys.argv[0]
             self.usage(str(why))
-        words = [word for option, text in given for word in self._words(option, text)]
-        ClientOptions.realize(self, [*words, '--', *groups], doc, progname)
+        mine = {'--' + word.rstrip('=') for word in [*ours, *flags]}
+        words = [word for option, text in given if option not in mine
+                 for word in self._words(option, text)]
+        ClientOptions.realize(self, [*words, '--', *names], doc, progname)
+        self._ask([pair for pair in given if pair[0] in mine], names)
 
     def _words(self, option: str, text: str) -> List[str]:
         takes_text = {*self.short_options, *self.long_options}.intersection(
             [option[1:] + ':', option[2:] + '='])
         return [option, text] if takes_text else [option]
 
-    def for_call(self) -> Dict[str, Any]:
-        """Return the options of the call: those that were given."""
-        given = {about.name: getattr(self, 'call_' + about.name)
-                 for about in CALL_OPTIONS.values()}
-        return {name: value for name, value in given.items() if value is not None}
+    def _ask(self, given: Any, names: List[str]) -> None:
+        typed = [option for option, _ in given]
+        self.version = '--version' in typed
+        others = list(dict.fromkeys(option for option in typed if option in OTHER_ACTIONS))
+        if len(others) > 1:
+            self.usage('%s exclude each other' % ' and '.join(others))
+        action = OTHER_ACTIONS[others[0]] if others else INFO if '--follow' in typed else RESTART
+        try:
+            self.asked = read([pair for pair in given if pair[0][2:] in OPTIONS], names, action,
+                              CONSOLE)
+        except ValueError as why:
+            self.usage(str(why))
 
 
 def main(args: Optional[List[str]] = None, options: Optional[RestartOptions] = None) -> None:
-    """Restart the group that the command line names, and exit with the status of the outcome.
+    """Do what the command line says, and exit with the status of the outcome.
 
     `args` are the arguments without the program's name, those of the process by default. Raises
     SystemExit.
@@ -116,65 +137,81 @@ def main(args: Optional[List[str]] = None, options: Optional[RestartOptions] = N
         options.realize(args, doc=usage())
     except configparser.Error as why:
         options.usage('%s: %s' % (options.configfile, ' '.join(str(why).split())))
-    if options.other_action and options.for_call():
-        options.usage('--cancel and --info restart nothing and take no option of a restart')
-    if len(options.args) != 1:
-        sys.stderr.write('Error: exactly one group is needed, not %d\n' % len(options.args))
-        sys.stderr.write('For help, use %s -h\n' % options.progname)
-        sys.exit(NOT_ONE_GROUP)
-    sys.exit(run(options, group_name(options.args[0])))
+    if not options.version and not options.asked.names:
+        say('Error: a group name is needed', NO_NAME)
+        sys.exit(say('For help, use %s -h' % options.progname, NO_NAME))
+    sys.exit(run(options))
 
 
 def usage() -> str:
-    """Return the help text."""
+    """Return the text that -h prints; Supervisor fills in the program's name."""
     return (__doc__ or '').format(
-        call_options='\n'.join('%s -- %s' % pair for pair in explanations(CALL_OPTIONS)))
+        options='\n'.join('%s -- %s' % pair for pair in explanations(*CONSOLE)))
 
 
-def run(options: RestartOptions, group: str) -> int:
-    """Do what is asked with a group, say how it went, and return the exit status."""
+def run(options: RestartOptions) -> int:
+    """Do what is asked, say how it went, and return the exit status."""
+    errands: List[Errand] = []
     try:
-        return report(ask(options, group))
+        proxy = connected(options)
+        if options.version:
+            return told_version(proxy)
+        errands = command.errands(options.asked, proxy)
+        with command.shown_progress(options.asked, errands, options.getServerProxy):
+            side_by_side.run(errands, options.getServerProxy)
     except KeyboardInterrupt:
-        if options.other_action:
-            return say('%s: interrupted' % group, INTERRUPTED)
-        return say('%s: interrupted; the restart goes on in supervisord. To stop it: %s'
-                   % (group, command_line(options, '--cancel', group)), INTERRUPTED)
-    except xmlrpc.client.ProtocolError as why:
-        if why.errcode == 401:
-            return say(refusal(options), FAULT)
-        return say('%s: HTTP error %s %s' % (options.serverurl, why.errcode, why.errmsg),
-                   HTTP_ERROR)
-    except NO_CONNECTION as why:
-        return say(connection_trouble(options.serverurl, why), DISCONNECTED)
-    except NO_HTTP + NO_ANSWER as why:
-        return say(connection_trouble(options.serverurl, why), HTTP_ERROR)
-    except ValueError as why:  # supervisor/xmlrpc.py: SupervisorTransport, for a URL it cannot use
-        return say('%s: %s' % (options.serverurl, why), FAULT)
+        return report(options, errands, command.interruption(errands, lambda groups: command_line(
+            options, '--cancel', *groups)) or ['interrupted'], INTERRUPTED)
+    except NoLogin:
+        return report(options, [], ['no login, nothing is done'], INTERRUPTED)
+    except NoSuchName as why:
+        return report(options, [], ['Error: %s' % why], FAULT)
+    except xmlrpc.client.Fault as why:
+        return report(options, [], ['ERROR (%s)' % why.faultString], FAULT)
+    except (*TROUBLE, ValueError) as why:
+        return report(options, [], *trouble(options, why))
+    for errand in errands:
+        if errand.trouble is not None:
+            return report(options, errands, *trouble(options, errand.trouble))
+    return report(options, errands)
 
 
-def ask(options: RestartOptions, group: str) -> List[Line]:
-    """Do it, with a login if supervisord wants one and the user may be asked."""
+def connected(options: RestartOptions) -> Any:
+    """Return a proxy that answers, with a login if supervisord wants one and the user may be asked.
+
+    Raises a Fault where supervisord does not have the namespace of Supervisor's own.
+    """
     while True:
         try:
             proxy = options.getServerProxy()
             try:
                 proxy.supervisor.getVersion()
             except xmlrpc.client.Fault as fault:
-                return [Line(group, explain(proxy, fault), fault.faultCode)]
-            if options.other_action:
-                return options.other_action(proxy, group)
-            with shown_progress(options, group):
-                return restart(proxy, group, options.for_call())
+                missing = missing_sections(proxy.system.listMethods())
+                raise xmlrpc.client.Fault(
+                    fault.faultCode, ' '.join(missing) or fault.faultString) from None
+            return proxy
         except xmlrpc.client.ProtocolError as why:
             if why.errcode != 401 or not options.interactive:
                 raise
-        sys.stderr.write('%s\n' % refusal(options))
+        say(refusal(options), FAULT)
         try:
             options.username = input('Username:')
             options.password = getpass.getpass('Password:')
         except (EOFError, KeyboardInterrupt):
-            sys.exit(say('\n%s: no login, not restarted' % group, INTERRUPTED))
+            say('', INTERRUPTED)
+            raise NoLogin from None
+
+
+def trouble(options: RestartOptions, why: Exception) -> Any:
+    """Return the sentences for what is wrong with the connection, and the exit status."""
+    if isinstance(why, xmlrpc.client.ProtocolError) and why.errcode == 401:
+        return [refusal(options)], FAULT
+    if isinstance(why, NO_CONNECTION):
+        return [connection_trouble(options.serverurl, why)], DISCONNECTED
+    if isinstance(why, TROUBLE):
+        return [connection_trouble(options.serverurl, why)], HTTP_ERROR
+    return ['%s: %s' % (options.serverurl, why)], FAULT  # a URL that cannot be used
 
 
 def refusal(options: RestartOptions) -> str:
@@ -188,31 +225,45 @@ def command_line(options: RestartOptions, *arguments: str) -> str:
     return ' '.join(shlex.quote(word) for word in [options.progname, *connection, *arguments])
 
 
-def shown_progress(options: RestartOptions, group: str) -> Any:
-    """Return a context in which a person at a terminal sees how the restart stands."""
-    waits = options.for_call().get('wait', True)
-    if options.quiet or not waits or not sys.stderr.isatty():
-        return contextlib.nullcontext()
-    return progress(group, options.getServerProxy, sys.stderr)
-
-
-def report(lines: List[Line]) -> int:
-    """Write the lines where they belong, and return the exit status."""
+def told_version(proxy: Any) -> int:
+    """Print the version of this program and that of the plugin in supervisord."""
+    print('supervisorctl_restart_group %s' % __version__)
     try:
-        for line in lines:
-            (sys.stderr if line.code else sys.stdout).write(str(line) + '\n')
-        sys.stdout.flush()
-    except BrokenPipeError:  # Nobody reads what happened; the status still tells.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    failed = sum(line.is_process for line in lines)
-    if failed:
-        return min(failed, MOST_FAILED)
-    return FAULT if any(line.code for line in lines) else RESTARTED
+        print('in supervisord: %s, API %s' % (proxy.restarter.getPluginVersion(),
+                                              proxy.restarter.getAPIVersion()))
+    except xmlrpc.client.Fault as fault:
+        return say(' '.join(missing_sections(proxy.system.listMethods())) or fault.faultString,
+                   FAULT)
+    return RESTARTED
+
+
+def report(options: RestartOptions, errands: List[Errand], troubles: Any = (),
+           status: int = RESTARTED) -> int:
+    """Write what there is to say where it belongs, and return the exit status.
+
+    `status` is that of the troubles.
+    """
+    reports = command.reports(errands)
+    failed = sum(bool(fault['name']) for report in reports for fault in report.faults)
+    if not status and any(report.faults for report in reports):
+        status = min(failed, MOST_FAILED) or FAULT
+    lines = [line for report in reports for line in report.lines()]
+    told = [str(line) for line in lines if not line.code]
+    errors = [str(line) for line in lines if line.code]
+    errors += [str(line) for report in reports for line in report.warning_lines()]
+    if 'json' in options.asked.flags:
+        told, errors = [json.dumps(command.document(reports, status, '; '.join(troubles)),
+                                   indent=2)], []
+        troubles = ()
+    why = output.write(told, sys.stdout)
+    unwritten = [output.cannot_be_written('standard output', why)] if why else []
+    output.write([*errors, *troubles, *filter(None, unwritten)], sys.stderr)
+    return status
 
 
 def say(sentence: str, status: int) -> int:
     """Write a sentence to standard error, and return the status."""
-    sys.stderr.write('%s\n' % sentence)
+    output.write([sentence], sys.stderr)
     return status
 
 

@@ -1,6 +1,6 @@
-"""What the console script and the commands for supervisorctl share: the calls, and what to say.
+"""What supervisord said, as lines and as a document; and the sentences for what went wrong.
 
-They speak XML-RPC and import nothing of the server side.
+The commands speak XML-RPC and import nothing of the server side.
 """
 
 import http.client
@@ -8,10 +8,9 @@ import socket
 import xml.parsers.expat
 import xmlrpc.client
 from collections import Counter
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
-from supervisor.options import make_namespec, split_namespec
-from supervisor.xmlrpc import Faults
+from supervisor.options import make_namespec
 
 from supervisor_restarter.commands.standing import awaited, summary
 
@@ -25,15 +24,21 @@ SECTIONS = {
 NO_CONNECTION = (OSError, http.client.RemoteDisconnected, http.client.IncompleteRead)
 NO_HTTP = (http.client.HTTPException,)
 NO_ANSWER = (xml.parsers.expat.ExpatError, xmlrpc.client.ResponseError)
+TROUBLE = (xmlrpc.client.Error, *NO_CONNECTION, *NO_HTTP, *NO_ANSWER)
+
+PLANNED = 'planned'  # the outcome of a dry run
+_PAST = {'keep': 'kept', 'add': 'added', 'remove': 'removed', 'replace': 'replaced'}
 
 
 class Line(NamedTuple):
-    """One line about a group, or about one of its processes; `code` is 0 without a fault."""
+    """One line about a group, or about one of its processes; `code` is 0 without a fault.
+
+    Without a subject it is about all.
+    """
 
     subject: str
     text: str
     code: int = 0
-    is_process: bool = False
 
     @property
     def statement(self) -> str:
@@ -41,98 +46,113 @@ class Line(NamedTuple):
         return 'ERROR (%s)' % self.text if self.code else self.text
 
     def __str__(self) -> str:
-        return '%s: %s' % (self.subject, self.statement)
+        return ': '.join(text for text in (self.subject, self.statement) if text)
 
 
-def group_name(name: str) -> str:
-    """Return the group that a user means: `web` for `web:*` and `web:`, else the name as it is."""
-    group, process = split_namespec(name)
-    return group if process is None else name
+class Report(NamedTuple):
+    """What became of a call for one group.
 
-
-def restart(proxy: Any, group: str, options: Dict[str, Any]) -> List[Line]:
-    """Restart a group, and return what there is to say, a line for the group being the last.
-
-    `proxy` is an `xmlrpc.client.ServerProxy`; `options` are those of the call. Faults become lines;
-    what is wrong with the connection is raised.
+    `outcome` is what it came to where it has no fault, and `said` is how that is told if not just
+    so. `faults` and `warnings` are structs of code, text, group and name, `plan` is that of an
+    update, and `info` what getRestartInfo told who asked for it.
     """
-    said = 'restarted' if options.get('wait', True) else 'restart begun'
-    return _call(proxy, 'restartProcessGroup', [group, options] if options else [group],
-                 lambda result: _lines(group, result, said))
+
+    group: str
+    outcome: str = ''
+    said: str = ''
+    faults: List[Dict[str, Any]] = []
+    warnings: List[Dict[str, Any]] = []
+    plan: Optional[List[Dict[str, Any]]] = None
+    info: Optional[Dict[str, Any]] = None
+
+    def lines(self) -> List[Line]:
+        """Return a line for each thing that there is to say, that of the group being the last.
+
+        Of `info` it is the first.
+        """
+        if self.info is not None:
+            return _info_lines(self.group, self.info)
+        if self.faults:
+            return fault_lines(self.group, self.faults)
+        slots = plan_lines(self.group, self.plan or []) if self.outcome == PLANNED else []
+        return [*slots, Line(self.group, self.said or self.outcome)]
+
+    def warning_lines(self) -> List[Line]:
+        """Return a line for each warning."""
+        return [Line(_subject(self.group, warning), 'warning: %s' % warning['text'])
+                for warning in self.warnings]
+
+    def document(self) -> Dict[str, Any]:
+        """Return it as an entry of the JSON document."""
+        if self.info is not None:
+            return self.info
+        about = {'group': self.group, 'outcome': 'failed' if self.faults else self.outcome,
+                 'faults': self.faults, 'warnings': self.warnings}
+        return about if self.plan is None else dict(about, plan=self.plan)
 
 
-def update(proxy: Any, group: str, options: Dict[str, Any]) -> List[Line]:
-    """Make a group what the file says, and return what there is to say, as `restart` does."""
-    if options.get('dry_run'):
-        return _call(proxy, 'updateProcessGroup', [group, options],
-                     lambda plan: plan_lines(group, plan))
-    said = 'updated' if options.get('wait', True) else 'update begun'
-    return _call(proxy, 'updateProcessGroup', [group, options] if options else [group],
-                 lambda result: _lines(group, result, said))
+def failed(group: str, code: int, text: str) -> Report:
+    """Return the report of one fault about the group as a whole."""
+    return Report(group, faults=[{'code': code, 'text': text, 'group': group, 'name': ''}])
+
+
+def told(group: str, plan: List[Dict[str, Any]]) -> Report:
+    """Return the report of a plan that is not carried out."""
+    numbers = _numbers([slot['action'] for slot in plan], '%d to %s')
+    return Report(group, PLANNED, numbers if _changes(plan) else 'nothing to do', plan=plan)
+
+
+def carried_out(group: str, plan: List[Dict[str, Any]]) -> Report:
+    """Return the report of a plan that was carried out."""
+    outcome = 'updated' if _changes(plan) else 'nothing to do'
+    numbers = _numbers([_PAST.get(slot['action'], slot['action']) for slot in plan], '%d %s')
+    return Report(group, outcome, ', '.join(text for text in (outcome, numbers) if text), plan=plan)
+
+
+def _changes(plan: List[Dict[str, Any]]) -> bool:
+    return any(slot['action'] != 'keep' for slot in plan)
+
+
+def _numbers(actions: List[str], form: str) -> str:
+    return ', '.join(form % (count, action) for action, count in sorted(Counter(actions).items()))
 
 
 def plan_lines(group: str, plan: List[Dict[str, Any]]) -> List[Line]:
-    """Return a line for each process that would not be kept, and one for the group."""
-    lines = []
-    for slot in plan:
-        if slot['action'] != 'keep':
-            changed = ' (%s)' % ', '.join(slot['changed']) if slot['changed'] else ''
-            lines.append(Line(make_namespec(group, slot['name']), slot['action'] + changed))
-    actions = Counter(slot['action'] for slot in plan)
-    told = ', '.join('%d to %s' % (count, action) for action, count in sorted(actions.items()))
-    return [*lines, Line(group, told if lines else 'nothing to do')]
-
-
-def _lines(group: str, result: Any, said: str) -> List[Line]:
-    return [Line(group, said)] if result is True else fault_lines(group, result)
-
-
-def cancel(proxy: Any, group: str) -> List[Line]:
-    """Let the restart of a group settle, and return what there is to say, as `restart` does."""
-    return _call(proxy, 'cancelRestart', [group], lambda result: [Line(group, 'cancelled')])
-
-
-def info(proxy: Any, group: str) -> List[Line]:
-    """Return how a restart stands, a line for the group being the first; see `restart`."""
-    def lines(standing: Dict[str, Any]) -> List[Line]:
-        about = [Line(make_namespec(group, entry['name']), 'awaiting ' + awaited(entry))
-                 for entry in standing['awaiting']] + fault_lines(group, standing['faults'])
-        return [Line(group, summary(standing)),
-                *(Line('  ' + line.subject, line.statement) for line in about)]
-    return _call(proxy, 'getRestartInfo', [group], lines)
-
-
-def _call(proxy: Any, method: str, arguments: List[Any],
-          lines: Callable[[Any], List[Line]]) -> List[Line]:
-    try:
-        return lines(getattr(proxy.restarter, method)(*arguments))
-    except xmlrpc.client.Fault as fault:
-        return [Line(arguments[0], explain(proxy, fault), fault.faultCode)]
+    """Return a line for each process that would not be kept."""
+    return [Line(make_namespec(group, slot['name']), slot['action'] + (
+                 ' (%s)' % ', '.join(slot['changed']) if slot['changed'] else ''))
+            for slot in plan if slot['action'] != 'keep']
 
 
 def fault_lines(group: str, faults: List[Dict[str, Any]]) -> List[Line]:
     """Return a line for each fault of a list, the group's own being the last."""
-    lines = [Line(make_namespec(fault['group'], fault['name']) if fault['name'] else group,
-                  fault['text'], fault['code'], bool(fault['name'])) for fault in faults]
-    return sorted(lines, key=lambda line: not line.is_process)
+    return [Line(_subject(group, fault), fault['text'], fault['code'])
+            for fault in sorted(faults, key=lambda fault: not fault['name'])]
 
 
-def explain(proxy: Any, fault: xmlrpc.client.Fault) -> str:
-    """Return the sentence for a fault; for an unknown method, the section that is missing."""
-    if fault.faultCode != Faults.UNKNOWN_METHOD:
-        return fault.faultString
-    missing = missing_sections(proxy)
-    if missing:
-        return ' '.join(missing)
-    return "supervisord's restarter plugin is older and does not know this call"
+def _subject(group: str, about: Dict[str, Any]) -> str:
+    return make_namespec(about['group'], about['name']) if about['name'] else group
 
 
-def missing_sections(proxy: Any) -> List[str]:
+def _info_lines(group: str, info: Dict[str, Any]) -> List[Line]:
+    about = [Line(make_namespec(group, entry['name']), 'awaiting ' + awaited(entry))
+             for entry in info['awaiting']] + fault_lines(group, info['faults'])
+    return [Line(group, summary(info)),
+            *(Line('  ' + line.subject, line.statement) for line in about)]
+
+
+def missing_sections(methods: List[str]) -> List[str]:
     """Return a sentence for each namespace that supervisord would have to have, and has not."""
-    there = {name.split('.')[0] for name in proxy.system.listMethods()}
+    there = {name.split('.')[0] for name in methods}
     return ['supervisord does not have the %s namespace: add a section [rpcinterface:%s] with "%s" '
             'to its configuration and restart supervisord.' % (name, name, factory)
             for name, factory in sorted(SECTIONS.items()) if name not in there]
+
+
+def older(api: str, what: str) -> str:
+    """Return the sentence for a plugin in supervisord that does not know an option or a call."""
+    return ('supervisord runs an older version of the plugin (API %s), which does not know %s: '
+            'stop and start supervisord' % (api, what))
 
 
 def login_trouble(url: str, username: Optional[str], password: Optional[str]) -> str:
@@ -145,6 +165,8 @@ def login_trouble(url: str, username: Optional[str], password: Optional[str]) ->
 
 def connection_trouble(url: str, why: Exception) -> str:
     """Return the sentence for what is wrong with the connection to `url`."""
+    if isinstance(why, xmlrpc.client.ProtocolError):
+        return '%s: HTTP error %s %s' % (url, why.errcode, why.errmsg)
     if isinstance(why, ConnectionRefusedError):
         return '%s refused connection' % url
     if isinstance(why, FileNotFoundError):

@@ -15,29 +15,48 @@ def summary(info: Dict[str, Any]) -> str:
 
 def awaited(entry: Dict[str, Any]) -> str:
     """Return what is awaited of one process, and what was seen last, for an entry of `awaiting`."""
-    if entry['seen'].startswith(entry['awaited']):
-        return entry['seen']
-    return ': '.join(text for text in (entry['awaited'], entry['seen']) if text)
+    what, seen = entry.get('awaited', ''), entry.get('seen', '')
+    if seen.startswith(what):
+        what = ''
+    return ': '.join(text for text in (_phase(entry), what, seen) if text)
 
 
-def progress_line(info: Dict[str, Any], width: int) -> str:
+def _phase(entry: Dict[str, Any]) -> str:
+    phase, limit = entry.get('phase', ''), entry.get('limit', 0.0)
+    if not limit:
+        return phase
+    if phase == 'ready':
+        return 'ready for %d of %d s' % (entry['seconds'], limit)
+    return '%s, up to %s s' % (phase, '{:,.0f}'.format(limit)) if phase == 'leaving' else phase
+
+
+def progress_line(info: Dict[str, Any], width: int, others: int = 0, queued: bool = False) -> str:
     """Return a line that shows how a restart stands, narrower than `width` characters.
 
-    For what is awaited the bar makes room, and then the address that is asked.
+    `others` are how many groups there are beside, and `queued` says that this restart is one whose
+    end is waited for. For what is awaited the bar makes room, and then the address that is asked.
     """
     settled = info['restarted'] + info['failed'] + info['removed']
     filled = BAR * settled // max(1, info['total'])
     counts = ', '.join([*_counts(info), '%.1f s' % info['elapsed']])
-    lines = ['%s [%s%s] %s' % (info['group'], '#' * filled, '.' * (BAR - filled), counts)]
+    if others:
+        counts += ', and %d more group%s' % (others, 's' * (others > 1))
+    name = info['group'] + (' waits for its turn:' if queued else '')
+    lines = ['%s [%s%s] %s' % (name, '#' * filled, '.' * (BAR - filled), counts)]
     if info['awaiting']:
         first, more = info['awaiting'][0], len(info['awaiting']) - 1
         who = '%s and %d more' % (first['name'], more) if more else first['name']
-        without_bar, seen = '%s %s' % (info['group'], counts), awaited(first)
-        brief = seen[len(first['awaited']):].lstrip(': ') or seen
+        without_bar, seen = '%s %s' % (name, counts), awaited(first)
+        brief = _brief(first) or seen
         lines = ['%s, awaiting %s: %s' % (begin, who, end)
                  for begin, end in ((lines[0], seen), (without_bar, seen), (without_bar, brief))]
     fitting = [line for line in lines if len(line) < width]
     return fitting[0] if fitting else lines[-1][:max(0, width - 1)]
+
+
+def _brief(entry: Dict[str, Any]) -> str:
+    what, seen = entry.get('awaited', ''), entry.get('seen', '')
+    return (seen[len(what):].lstrip(': ') if seen.startswith(what) else seen) or _phase(entry)
 
 
 def _counts(info: Dict[str, Any]) -> List[str]:

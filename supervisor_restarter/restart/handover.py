@@ -73,6 +73,7 @@ class HandOver:
         To the program its name is that of the slot.
         """
         self._check_free(slot)
+        self.processes.check_spare()
         config = _named(slot, slot.config, SUCCESSOR)
         config.environment = dict({'SUPERVISOR_PROCESS_NAME': slot.name},
                                   **(config.environment or {}))

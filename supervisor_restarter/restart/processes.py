@@ -6,6 +6,7 @@ from supervisor.datatypes import RestartUnconditionally
 from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.children import reap
+from supervisor_restarter.daemon.socket_map import check_spare
 from supervisor_restarter.daemon.spawn import spawn
 from supervisor_restarter.daemon.words import listen_to
 from supervisor_restarter.restart.configs import Configs
@@ -70,6 +71,17 @@ class Processes:
         if message is not None:
             # The message ends with the traceback's last line (supervisor/process.py: kill).
             raise Failed(Faults.STOP_FAILED, message.strip().splitlines()[-1])
+
+    def check_spare(self) -> None:
+        """Raise Failed where there are no descriptors for a process more than the group has.
+
+        Supervisor leaves pipes open where it has none for a log file (supervisor/options.py:
+        ProcessConfig.make_dispatchers).
+        """
+        try:
+            check_spare(self.supervisord.options, self.group)
+        except OSError as why:
+            raise Failed(Faults.SPAWN_ERROR, 'no second process: %s' % why) from None
 
     def start(self, slot: Slot) -> None:
         """Spawn the process of a slot, which is down. Raises Failed."""

@@ -46,6 +46,7 @@ class Restarts:
         self._running: Dict[str, GroupRestart] = {}  # whose last pass was longest ago stands first
         self._hurried: Set[str] = set()  # to have a look at everything at once
         self._last: Dict[str, Dict[str, Any]] = {}  # what getRestartInfo tells, once finished
+        self._began: Dict[str, int] = {}  # when the last one of each began, since the epoch
         self._left: Dict[str, Left] = {}
         # Until events.clear() (supervisor/supervisord.py: run). To unsubscribe while an event is
         # handed out would make another subscriber miss it (supervisor/events.py: notify).
@@ -125,6 +126,7 @@ class Restarts:
         group = self._idle_group(name)
         groups = self.supervisord.process_groups
         self._last = {known: info for known, info in self._last.items() if known in groups}
+        self._began = {known: when for known, when in self._began.items() if known in groups}
         self._left = {known: left for known, left in self._left.items() if known in groups}
         try:
             restart = GroupRestart(self.supervisord, group, settings, self.clock, self.readiness,
@@ -137,6 +139,7 @@ class Restarts:
             self._event_names.keep()
         self._note_if_finished(name)
         self._running[name] = restart
+        self._began[name] = int(self.clock.time())
         self._left[name] = Left(tuple(of or (slot.name for slot in restart.plan.slots)), settings,
                                 restart.plan.config is not None)
         return restart
@@ -164,11 +167,13 @@ class Restarts:
         self._group(name)
         restart = self._running.get(name)
         if restart is not None:
-            return dict(restart.info(), slots=restart.slots()) if slots else restart.info()
-        last = self._last.get(name) or dict(dict.fromkeys(PHASES, 0), group=name, state='IDLE',
-                                            total=0, elapsed=0.0, surging=0, awaiting=[],
-                                            faults=[], warnings=[], slots=[])
-        return {key: value for key, value in last.items() if slots or key != 'slots'}
+            told = dict(restart.info(), slots=restart.slots() if slots else [])
+        else:
+            told = self._last.get(name) or dict(dict.fromkeys(PHASES, 0), group=name, state='IDLE',
+                                                total=0, elapsed=0.0, surging=0, awaiting=[],
+                                                faults=[], warnings=[], slots=[])
+        told = dict(told, began=self._began.get(name, 0))
+        return told if slots else {key: value for key, value in told.items() if key != 'slots'}
 
     @property
     def finished(self) -> bool:

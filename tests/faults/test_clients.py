@@ -42,19 +42,39 @@ CALL = (b'<?xml version="1.0"?><methodCall><methodName>restarter.restartProcessG
         b'<params><param><value><string>web</string></value></param></params></methodCall>')
 
 
-@pytest.mark.parametrize('phase, manner, startsecs, options', PHASES)
-def test_a_closed_connection_leaves_every_process_up_and_new(phase, manner, startsecs, options):
+def calling(daemon):
+    """Return a connection that waits for the answer to a restart of web."""
+    connection = http.client.HTTPConnection('localhost')
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(daemon.url[len('unix://'):])
+    connection.request('POST', '/RPC2', CALL, {'Content-Type': 'text/xml'})
+    return connection
+
+
+@pytest.mark.parametrize('spawned, told_to_stop, manner, startsecs, options', [
+    pytest.param(0, 4, 'late', 0, {}, id='while all stop'),
+    pytest.param(2, 2, 'at once', 0, {'stagger_factor': 2, 'delay': 1}, id='between two batches'),
+    pytest.param(4, 4, 'at once', 1, {}, id='while all start'),
+])
+def test_a_restart_whose_caller_is_gone_goes_on_though_nobody_turns_the_loop(
+        spawned, told_to_stop, manner, startsecs, options):
     with Daemon(group('web', 4, MANNERS[manner], startsecs), options) as daemon:
         before = daemon.wait_running('web')
-        connection = http.client.HTTPConnection('localhost')
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.connect(daemon.url[len('unix://'):])
-        connection.request('POST', '/RPC2', CALL, {'Content-Type': 'text/xml'})
-        # Nobody turns the loop but the plugin: the log is looked at, and no call is made.
-        wait_until(lambda: 'restarter: web: restarting' in daemon.log(), 'the restart has begun')
+        begin = len(daemon.log())
+
+        def stands_there():
+            # Only the log is looked at: a call would turn the loop.
+            log = daemon.log()[begin:]
+            return (log.count("spawned: 'web_") == spawned
+                    and log.count('DEBG killing web_') == told_to_stop)
+
+        connection = calling(daemon)
+        wait_until(stands_there, 'the restart stands there')
         connection.close()
-        wait_until(lambda: 'restarter: web: restarted 4 of 4' in daemon.log(), 'all are restarted')
+        assert 'restarter: web: restarted' not in daemon.log()
+        wait_until(lambda: 'restarter: web: restarted 4 of 4' in daemon.log(), 'its end')
         assert all_new(before, daemon.wait_running('web'))
+        no_process_has_two_lives(daemon)
 
 
 # Stops two seconds after it is told to, and writes a line for each time that it is told.

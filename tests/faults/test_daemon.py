@@ -9,6 +9,7 @@ import pytest
 from supervisor_restarter.restart.faults import Faults
 from tests.support.daemon import MANNERS, Daemon, group, wait_until
 from tests.support.faults import Call, all_new, info, wait_phase
+from tests.support.stress import pairs
 
 pytestmark = pytest.mark.slow
 
@@ -20,12 +21,10 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize('phase, manner, startsecs, options', [
-    ('stopping', 'late', 0, {}),
-    ('waiting', 'at once', 0, {'stagger_factor': 2, 'delay': 3}),
-    ('starting', 'at once', 3, {}),
-])
-@pytest.mark.parametrize('way', sorted(WAYS))
+@pytest.mark.parametrize('way, phase, manner, startsecs, options', pairs(
+    sorted(WAYS), [('stopping', 'late', 0, {}),
+                   ('waiting', 'at once', 0, {'stagger_factor': 2, 'delay': 3}),
+                   ('starting', 'at once', 3, {})]))
 def test_a_restart_ends_with_supervisord_and_spawns_nothing(way, phase, manner, startsecs, options):
     with Daemon(group('web', 4, MANNERS[manner], startsecs), options, daemonize=True) as daemon:
         daemon.wait_running('web')

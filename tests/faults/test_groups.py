@@ -14,6 +14,7 @@ from tests.support.faults import (
     wait_finished,
     wait_phase,
 )
+from tests.support.stress import pairs
 
 pytestmark = pytest.mark.slow
 
@@ -35,12 +36,11 @@ def test_three_groups_at_once_restart_side_by_side():
             assert info(daemon, name)['elapsed'] < 2.0
 
 
-@pytest.mark.parametrize('phase, command, startsecs, options', [
-    ('waiting', '/bin/sleep 100000', 0, {'stagger_factor': 2, 'delay': 1, 'timeout': 30}),
-    ('stopping', SECOND, 0, {'timeout': 30}),
-    ('starting', '/bin/sleep 100000', 2, {'timeout': 30}),
-])
-@pytest.mark.parametrize('theirs', ['stop', 'start', 'restart'])
+@pytest.mark.parametrize('theirs, phase, command, startsecs, options', pairs(
+    ['stop', 'start', 'restart'],
+    [('waiting', '/bin/sleep 100000', 0, {'stagger_factor': 2, 'delay': 1, 'timeout': 30}),
+     ('stopping', SECOND, 0, {'timeout': 30}),
+     ('starting', '/bin/sleep 100000', 2, {'timeout': 30})]))
 def test_a_command_of_somebody_else_for_the_group_ends_and_so_does_the_restart(
         theirs, phase, command, startsecs, options):
     with Daemon(group('web', 4, command, startsecs), options) as daemon:
@@ -49,6 +49,8 @@ def test_a_command_of_somebody_else_for_the_group_ends_and_so_does_the_restart(
         wait_phase(daemon, phase)
         done = daemon.supervisorctl(theirs, 'web:*', timeout=30)
         assert 'Traceback' not in done.stdout + done.stderr
+        # On a busy machine their command may come when all is over.
+        is_late = info(daemon)['state'] == 'FINISHED'
         answer = call.result()
         faults = [] if answer is True else [fault['name'] for fault in answer]
         assert len(faults) == len(set(faults))
@@ -56,7 +58,8 @@ def test_a_command_of_somebody_else_for_the_group_ends_and_so_does_the_restart(
         if theirs == 'stop':
             # Those that they stopped stay so, each with a fault; we do not fight.
             states = daemon.states('web')
-            assert sorted(name for name in states if states[name] != 'RUNNING') == sorted(faults)
+            assert is_late or sorted(
+                name for name in states if states[name] != 'RUNNING') == sorted(faults)
         else:
             daemon.wait_running('web')
         no_process_has_two_lives(daemon)

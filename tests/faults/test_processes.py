@@ -21,6 +21,7 @@ from tests.support.faults import (
     wait_finished,
     wait_phase,
 )
+from tests.support.stress import pairs
 
 pytestmark = pytest.mark.slow
 
@@ -33,21 +34,23 @@ PHASES = [
 ]
 
 
-@pytest.mark.parametrize('phase, manner, startsecs, options, name', PHASES)
-@pytest.mark.parametrize('command', ['stop', 'start', 'restart', 'signal USR2'])
-def test_somebody_else_is_not_fought(command, phase, manner, startsecs, options, name):
+@pytest.mark.parametrize('phase, manner, startsecs, options, name, command', pairs(
+    PHASES, ['stop', 'start', 'restart', 'signal USR2']))
+def test_somebody_else_is_not_fought(phase, manner, startsecs, options, name, command):
     with Daemon(group('web', 2, MANNERS[manner], startsecs), options) as daemon:
         daemon.wait_running('web')
         call = Call(daemon, 'web')
         wait_phase(daemon, phase)
         theirs = daemon.supervisorctl(*command.split(), 'web:' + name, timeout=30)
         assert 'Traceback' not in theirs.stdout + theirs.stderr
+        # On a busy machine their command may come when all is over: then it stays stopped.
+        is_late = command == 'stop' and info(daemon)['state'] == 'FINISHED'
         answer = call.result()
         faults = [] if answer is True else [fault['name'] for fault in answer]
         assert faults in ([], [name])
         other = {'web_000': 'web_001', 'web_001': 'web_000'}[name]
         daemon.wait_state('web', other, 'RUNNING')
-        if command == 'restart' or not faults:
+        if command == 'restart' or not (faults or is_late):
             daemon.wait_state('web', name, 'RUNNING')
         no_process_has_two_lives(daemon)
 
@@ -115,9 +118,8 @@ def test_without_descriptors_for_its_pipes_a_process_is_a_fault_and_the_others_r
         assert all_new(before, daemon.wait_running('web'))  # Supervisor tries again
 
 
-@pytest.mark.parametrize('seconds', [-3600, 3600])
-@pytest.mark.parametrize('phase, manner, startsecs', [
-    ('stopping', 'late', 0), ('starting', 'at once', 2)])
+@pytest.mark.parametrize('phase, manner, startsecs, seconds', pairs(
+    [('stopping', 'late', 0), ('starting', 'at once', 2)], [-3600, 3600]))
 def test_a_clock_that_is_set_is_no_early_timeout_and_no_hang(phase, manner, startsecs, seconds):
     with sabotaged(group('web', 2, MANNERS[manner], startsecs), {'timeout': 30}) as daemon:
         before = daemon.wait_running('web')
@@ -138,6 +140,7 @@ def test_a_process_whose_child_keeps_its_output_open_is_noticed_at_once():
         assert seconds_to_restart(daemon, QUICK) < QUICK
 
 
+@pytest.mark.stress
 def test_a_thousand_processes_restart_and_other_calls_are_answered():
     with Daemon(group('web', 1000), minfds=8192, loglevel='info') as daemon:
         before = daemon.wait_running('web', 120)

@@ -1,10 +1,13 @@
 """The commands for supervisorctl, as a user types them."""
 
+import json
+import os
 import subprocess
 import sys
 
 import pytest
 
+from supervisor_restarter import __version__
 from tests.support.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
 from tests.support.rolling_example import EXAMPLE
 
@@ -53,21 +56,24 @@ def test_restartgroup_all_prints_a_line_for_each_failure_and_each_group(daemon):
 
 
 @pytest.mark.parametrize('command, sentence', [
-    ('restartgroup nope', 'Error: nope: no such group'),
+    ('restartgroup nope', 'nope: ERROR (BAD_GROUP: nope: no such group)'),
+    ('restartgroup web nope', 'Error: nope: no such group; nothing is done'),
+    ('restartgroup web web:nope', 'Error: web:nope: no such process; nothing is done'),
     ('restartgroup web nope-*', 'Error: nope-*: no such group; nothing is done'),
     ('restartgroup', 'Error: a group name is needed'),
     ('restartgroup --timeout soon web',
      "Error: invalid value for --timeout 'soon': not a number of seconds"),
     ('restartgroup --nonsense web', 'Error: option --nonsense not recognized'),
     ('restartgroup --timeout -1 web',
-     'web: ERROR (INCORRECT_PARAMETERS: restartProcessGroup: timeout = -1.0: must be a number of '
-     'seconds greater than 0)'),
+     'web: ERROR (INCORRECT_PARAMETERS: --timeout -1.0: must be a number of seconds greater than '
+     '0)'),
     ("restartgroup 'web", 'Error: No closing quotation'),
-    ('restartinfo nope', 'Error: nope: no such group'),
-    ('updategroup --reread web', 'Error: option --reread not recognized'),
+    ('restartinfo nope', 'nope: ERROR (BAD_GROUP: nope: no such group)'),
+    ('updategroup --reread web', 'Error: --reread goes with restartgroup, not with updategroup'),
     ('updategroup nope-*', 'Error: nope-*: no such group'),
     ('updategroup nope', 'nope: ERROR (BAD_GROUP: nope: no such group)'),
-    ('restartgroup --dry-run web', 'Error: option --dry-run not recognized'),
+    ('restartgroup --dry-run web', 'Error: --dry-run goes with updategroup, not with '
+                                   'restartgroup'),
     ('cancelrestart web', 'web: ERROR (NO_RESTART: web: is not being restarted)'),
 ])
 def test_what_is_wrong_gets_one_sentence_and_restarts_nothing(daemon, command, sentence):
@@ -78,15 +84,13 @@ def test_what_is_wrong_gets_one_sentence_and_restarts_nothing(daemon, command, s
     assert daemon.pids('web') == before
 
 
-@pytest.mark.parametrize('command', ['restartgroup', 'restartinfo', 'cancelrestart'])
-def test_a_process_instead_of_a_group_gets_the_sentence_of_the_script(daemon, command):
-    said = daemon.restart_group('web:web_000').stderr
-    assert said == ('web:web_000: ERROR (BAD_GROUP: web:web_000: names a process; a restart takes '
-                    'a group, such as web)\n')
+@pytest.mark.parametrize('command, option', [('restartinfo', '--info'),
+                                             ('cancelrestart', '--cancel')])
+def test_a_process_where_a_group_is_needed_gets_the_sentence_of_the_script(daemon, command, option):
+    said = daemon.restart_group(option, 'web:web_000').stderr
+    assert said == 'Error: web:web_000: names a process; this takes a group, such as web\n'
     done = daemon.supervisorctl(command, 'web:web_000')
     assert (done.returncode, done.stdout) == (1, said)
-    done = daemon.supervisorctl(command, 'api-a', 'web:web_000')
-    assert (done.returncode, done.stdout) == (1, said[:-1] + '; nothing is done\n')
 
 
 def test_groups_are_restarted_side_by_side():
@@ -135,7 +139,9 @@ def test_updategroup_tells_what_it_would_do_and_does_it():
         plan = ['api-a:api-a_000: replace (priority, environment)', 'api-a: 1 to replace',
                 'web:web_002: add', 'web: 1 to add, 2 to keep']
         assert said('updategroup', '--dry-run', 'web', 'api-a') == plan[2:] + plan[:2]
-        assert said('updategroup', 'web', 'api-a') == ['web: updated', 'api-a: updated']
+        assert said('updategroup', 'web', 'api-a') == [
+            'web: updated, 1 added, 2 kept', 'api-a: updated, 1 replaced']
+        assert said('updategroup', 'web') == ['web: nothing to do, 3 kept']
         after = daemon.wait_running('web')
         assert {name: after[name] for name in before['web']} == before['web'] and len(after) == 3
         assert daemon.wait_running('api-a') != before['api-a']
@@ -153,10 +159,214 @@ def test_updategroup_tells_what_it_would_do_and_does_it():
         assert done.returncode != 0
 
 
+@pytest.mark.parametrize('command', [['supervisorctl', 'updategroup'],
+                                     ['supervisorctl_restart_group', '--update']])
+def test_updategroup_all_covers_the_whole_file(command, tmp_path):
+    (tmp_path / 'odd.py').write_text('raise RuntimeError("odd")\n')
+    with Daemon('\n'.join([group('web', 2), group('old', 1)]), extra=COMMANDS,
+                env=dict(os.environ, PYTHONPATH=str(tmp_path))) as daemon:
+        before = {name: daemon.wait_running(name) for name in ('web', 'old')}
+
+        def said(*arguments):
+            done = daemon.command(*command, *arguments)
+            assert (done.returncode, done.stderr) == (0, '')
+            return done.stdout.splitlines()
+
+        assert said('all') == ['old: nothing to do, 1 kept', 'web: nothing to do, 2 kept']
+        daemon.write_configuration('\n'.join([
+            group('web', 2, environment='KEY="2"'), group('new-a', 1),
+            group('new-b', 2, autostart='false')]))
+        assert said('--dry-run', 'all') == [
+            'new-a: to add', 'new-b: to add', 'old: to remove',
+            'web:web_000: replace (environment)', 'web:web_001: replace (environment)',
+            'web: 2 to replace']
+        assert {name: daemon.pids(name) for name in ('web', 'old', 'new-a')} == dict(
+            before, **{'new-a': {}})
+        assert said('all', '--max-unavailable', '1') == [
+            'new-a: added', 'new-b: added', 'old: removed', 'web: updated, 2 replaced']
+        assert daemon.supervisorctl('update').stdout == ''
+        daemon.wait_running('new-a')
+        assert set(daemon.states('new-b').values()) == {'STOPPED'}
+        assert daemon.pids('old') == {}
+        assert not set(before['web'].values()) & set(daemon.wait_running('web').values())
+
+        before = daemon.pids('web')
+        broken = "ERROR (CANT_REREAD: invalid literal for int() with base 10: 'two'"
+        daemon.write_configuration('\n'.join([group('web', 3), group('more', 1, startsecs='two')]))
+        for names in (['all'], ['web', 'new-a'], ['--dry-run', 'all']):
+            done = daemon.command(*command, *names)
+            lines = (done.stdout + done.stderr).splitlines()
+            assert done.returncode and len(lines) == 1 and lines[0].startswith(broken)
+        # What Supervisor's own reread answers with HTTP 500.
+        daemon.write_configuration(
+            '[rpcinterface:odd]\nsupervisor.rpcinterface_factory = odd:make\n' + group('web', 3))
+        done = daemon.command(*command, 'all')
+        assert done.stdout + done.stderr == 'ERROR (CANT_REREAD: RuntimeError: odd)\n'
+        assert daemon.pids('web') == before
+
+
+def test_five_deploys_at_the_same_time_have_their_turns_and_each_its_own_outcome():
+    with Daemon(group('web', 2), extra=COMMANDS) as daemon:
+        daemon.wait_running('web')
+        words = [['supervisorctl', 'restartgroup'], ['supervisorctl_restart_group']]
+        deploys = [subprocess.Popen(
+            [str(SCRIPTS / name), '-c', str(daemon.configuration), *more, '--queue', 'web'],
+            stdout=subprocess.PIPE, universal_newlines=True)
+            for name, *more in (words[number % 2] for number in range(5))]
+        for deploy in deploys:
+            assert deploy.communicate(timeout=60)[0] == 'web: restarted\n'
+            assert deploy.returncode == 0
+        log = [line.split('restarter: web: ')[1].split()[0] for line in daemon.log().splitlines()
+               if 'restarter: web: ' in line]
+        assert log == ['restarting', 'restarted'] * 5
+
+
+def test_who_supersedes_begins_when_the_other_has_settled():
+    with Daemon(group('web', 3, MANNERS['held back'], stopwaitsecs=60), extra=COMMANDS) as daemon:
+        before = daemon.wait_running('web')
+        options = ['--max-unavailable', '1', '--timeout', '60']
+
+        def deploy(*arguments):
+            return subprocess.Popen(
+                [str(SCRIPTS / 'supervisorctl_restart_group'), '-c', str(daemon.configuration),
+                 *options, *arguments, 'web'], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                universal_newlines=True)
+        first = deploy()
+        wait_until(lambda: 'STOPPING' in daemon.states('web').values(), 'it has begun')
+        second = deploy('--supersede')
+        wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['state'] == 'SETTLING',
+                   'it is superseded')
+        third = daemon.restart_group('web')
+        assert (third.returncode, 'RESTART_IN_PROGRESS' in third.stderr) == (2, True)
+        daemon.let_go()
+        output, error = first.communicate(timeout=60)
+        assert (first.returncode, output) == (2, '') and error.startswith('web: ERROR (CANCELLED')
+        assert second.communicate(timeout=60) == ('web: restarted\n', '')
+        assert not set(before.values()) & set(daemon.wait_running('web').values())
+
+
+def test_a_restart_can_be_followed_by_others():
+    with Daemon(group('web', 2, MANNERS['held back']), {'timeout': 30}, extra=COMMANDS) as daemon:
+        daemon.wait_running('web')
+        done = daemon.restart_group('--follow', 'web')
+        assert (done.returncode, done.stderr) == (
+            2, 'web: ERROR (NO_RESTART: has not been restarted)\n')
+        daemon.rpc.restarter.restartProcessGroup('web', {'wait': False})
+        followers = [subprocess.Popen(
+            [str(SCRIPTS / name), '-c', str(daemon.configuration), *more, '--follow', 'web'],
+            stdout=subprocess.PIPE, universal_newlines=True)
+            for name, *more in (['supervisorctl', 'restartinfo'], ['supervisorctl_restart_group'])]
+        wait_until(lambda: 'STOPPING' in daemon.states('web').values(), 'it has begun')
+        daemon.let_go()
+        for follower in followers:
+            assert follower.communicate(timeout=60)[0] == 'web: restarted\n'
+            assert follower.returncode == 0
+
+
+def test_a_canary_comes_first_and_then_the_rest_and_nothing_is_restarted_twice():
+    program = group('web', 8, '/bin/sh %(here)s/release', startsecs=1, startretries=0)
+    with Daemon(program, extra=COMMANDS) as daemon:
+        release = daemon.folder / 'release'
+        release.write_text('exec sleep 100000\n')
+        daemon.supervisorctl('start', 'web:*')
+        before = daemon.wait_running('web')
+
+        def new(since):
+            return sorted(name for name, pid in daemon.wait_running('web').items()
+                          if pid != since[name])
+        done = daemon.restart_group('web:web_003')
+        assert (done.returncode, done.stdout) == (0, 'web: restarted\n')
+        assert new(before) == ['web_003']
+        canary = daemon.pids('web')
+        release.write_text('exit 1\n')
+        done = daemon.supervisorctl('restartgroup', '--resume', '--max-surge', '1', 'web')
+        assert done.returncode == 1 and 'STOPPED_EARLY' in done.stdout
+        assert new(canary) == []
+        release.write_text('exec sleep 100000\n')
+        done = daemon.supervisorctl('restartgroup', '--resume', 'web')
+        assert (done.returncode, done.stdout) == (0, 'web: restarted\n')
+        assert new(canary) == sorted(set(before) - {'web_003'})
+        done = daemon.restart_group('--resume', 'web')
+        assert (done.returncode, done.stderr) == (
+            2, 'web: ERROR (NO_RESTART: web: its last restart has left nothing to resume)\n')
+
+
+def test_after_a_cancel_the_rest_can_be_resumed():
+    with Daemon(group('web', 10, startsecs=1), extra=COMMANDS) as daemon:
+        before = daemon.wait_running('web')
+        daemon.restart_group('--no-wait', '--max-unavailable', '1', 'web')
+        wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['restarted'] == 3, 'three')
+        daemon.rpc.restarter.cancelRestart('web')
+        assert daemon.restart_group('--follow', 'web').stderr.startswith('web: ERROR (CANCELLED: ')
+        cancelled = daemon.wait_running('web')
+        kept = [name for name in before if cancelled[name] != before[name]]
+        assert daemon.restart_group('--resume', '--max-unavailable', '50%', 'web').stdout == (
+            'web: restarted\n')
+        after = daemon.wait_running('web')
+        assert [name for name in before if after[name] == cancelled[name]] == kept
+        assert 3 <= len(kept) < 10
+        assert not set(before.values()) & set(after.values())
+
+
+def test_what_was_stopped_on_purpose_stays_stopped():
+    programs = '\n'.join([group('web', 3), group('api', 1)])
+    with Daemon(programs, extra=COMMANDS) as daemon:
+        before = {name: daemon.wait_running(name) for name in ('web', 'api')}
+        daemon.supervisorctl('stop', 'web:web_001', 'api:*')
+        done = daemon.supervisorctl('restartgroup', '--only-running', 'all')
+        assert (done.returncode, done.stdout) == (0, 'api: restarted\nweb: restarted\n')
+        assert daemon.states('web') == {'web_000': 'RUNNING', 'web_001': 'STOPPED',
+                                        'web_002': 'RUNNING'}
+        assert daemon.states('api') == {'api_000': 'STOPPED'}
+        assert not set(before['web'].values()) & set(daemon.pids('web').values())
+
+
+@pytest.mark.parametrize('words, sentence', [
+    ('--min-ready-seconds -1 web', '--min-ready-seconds -1.0: must be a number of seconds'),
+    ('--min-ready-seconds nan web', '--min-ready-seconds nan: must be a number of seconds'),
+    ('--max-unavailable 0% web', "--max-unavailable '0%': must be a whole number"),
+    ('--stagger-factor 2 --max-surge 1 web', '--stagger-factor and --max-surge exclude each'),
+    ('--resume web:web_000', '--resume and processes exclude each other'),
+    ('--resume web', 'NO_RESTART: web: '),
+    ('web:nope', 'web: has no process nope'),
+    ('web::', 'web: has no process :'),
+    ('web:nope --queue', 'web: has no process nope'),
+    ('nope --supersede', 'BAD_GROUP: nope: no such group'),
+])
+def test_what_supervisord_refuses_is_one_sentence_of_both_commands(words, sentence):
+    with Daemon(group('web', 2), extra=COMMANDS) as daemon:
+        before = daemon.wait_running('web')
+        for done in (daemon.supervisorctl('restartgroup', *words.split()),
+                     daemon.restart_group(*words.split())):
+            assert len((done.stdout + done.stderr).splitlines()) == 1
+            assert done.returncode and sentence in done.stdout + done.stderr
+            assert daemon.pids('web') == before
+
+
+def test_a_warning_is_on_standard_error_and_the_restart_has_succeeded():
+    # The shell ends and leaves its child behind.
+    with Daemon(group('web', 1, "/bin/sh -c 'sleep 20 & wait'"), extra=COMMANDS) as daemon:
+        for command in (['supervisorctl', 'restartgroup'], ['supervisorctl_restart_group']):
+            daemon.wait_running('web')
+            done = daemon.command(*command, 'web')
+            assert (done.returncode, done.stdout) == (0, 'web: restarted\n')
+            assert done.stderr.startswith('web:web_000: warning: LEFT_BEHIND: ')
+            assert len(done.stderr.splitlines()) == 1
+        entry = json.loads(daemon.restart_group('--json', 'web').stdout)['groups'][0]
+        assert [warning['name'] for warning in entry['warnings']] == ['web_000']
+
+
+def test_the_version_is_that_of_the_script_and_of_supervisords_plugin(daemon):
+    done = daemon.restart_group('--version')
+    assert (done.returncode, done.stdout) == (
+        0, 'supervisorctl_restart_group %s\nin supervisord: %s, API %s\n' % (
+            __version__, __version__, daemon.rpc.restarter.getAPIVersion()))
+
+
 def test_a_group_that_had_no_process_can_be_updated_and_a_broken_file_is_one_line():
     with Daemon(group('web', 0), extra=COMMANDS) as daemon:
         daemon.write_configuration(group('web', 2))
-        assert daemon.supervisorctl('updategroup', 'web').stdout == 'web: updated\n'
+        assert daemon.supervisorctl('updategroup', 'web').stdout == 'web: updated, 2 added\n'
         before = daemon.wait_running('web')
         daemon.write_configuration(group('web', 2, startsecs='two'))
         for done, status in ((daemon.supervisorctl('updategroup', 'web'), 1),
@@ -174,9 +384,85 @@ def test_a_group_that_had_no_process_can_be_updated_and_a_broken_file_is_one_lin
 
 @pytest.mark.parametrize('command', ['restartgroup', 'updategroup', 'restartinfo',
                                      'cancelrestart'])
-def test_each_command_has_help(daemon, command):
-    assert command + ' <group>' in daemon.supervisorctl('help', command).stdout
+def test_each_command_has_help_and_nobody_says_that_there_is_none(daemon, command):
+    done = daemon.supervisorctl('help', command)
+    assert command + ' <group>' in done.stdout and '*** No help' not in done.stdout
+    assert '--json' in done.stdout
+    assert daemon.supervisorctl(command, '-h').stdout == done.stdout
     assert command in daemon.supervisorctl('help').stdout
+
+
+@pytest.mark.parametrize('command, said', [('start', 0), ('help', 0), ('nonsense', 1)])
+def test_there_is_no_word_of_ours_on_what_is_not_ours(daemon, command, said):
+    assert daemon.supervisorctl('help', command).stdout.count('*** No help on') == said
+
+
+def test_many_groups_take_few_of_the_descriptors_of_supervisord():
+    names = ['g%02d' % number for number in range(20)]
+    programs = '\n'.join(group(name, 1, MANNERS['held back']) for name in names)
+    with Daemon(programs, {'timeout': 60}, extra=COMMANDS) as daemon:
+        before = {name: daemon.wait_running(name) for name in names}
+        open_before = daemon.descriptors_at_rest()
+        running = subprocess.Popen(
+            [str(SCRIPTS / 'supervisorctl'), '-c', str(daemon.configuration), 'restartgroup',
+             'all'], stdout=subprocess.PIPE, universal_newlines=True)
+        wait_until(lambda: all('STOPPING' in daemon.states(name).values() for name in names),
+                   'all are being restarted')
+        # Its connection, that of a test that has just asked, and what wakes supervisord up.
+        assert len(daemon.descriptors()) <= open_before + 5
+        daemon.let_go()
+        assert running.communicate(timeout=60)[0].splitlines() == [
+            '%s: restarted' % name for name in names]
+        for name in names:
+            assert not set(before[name].values()) & set(daemon.wait_running(name).values())
+
+
+@pytest.mark.parametrize('command', [['supervisorctl', 'restartgroup'],
+                                     ['supervisorctl_restart_group']])
+@pytest.mark.parametrize('output, error', [
+    ('/dev/full', 'standard output: cannot be written: No space left on device\n'),
+    ('/dev/null', '')])
+def test_an_output_that_cannot_be_written_is_told_and_no_failed_restart(daemon, command, output,
+                                                                        error):
+    before = daemon.pids('web')
+    with open(output, 'w') as stdout:
+        done = subprocess.run(
+            [str(SCRIPTS / command[0]), '-c', str(daemon.configuration), *command[1:], 'web'],
+            stdout=stdout, stderr=subprocess.PIPE, universal_newlines=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, error)
+    assert not set(before.values()) & set(daemon.pids('web').values())
+
+
+@pytest.mark.parametrize('command', [['supervisorctl', 'restartgroup'],
+                                     ['supervisorctl_restart_group']])
+def test_a_name_that_the_output_cannot_have_is_escaped(command):
+    utf8 = dict(os.environ, LC_ALL='C.UTF-8')
+    with Daemon('', extra=COMMANDS, env=utf8) as daemon:
+        daemon.configuration.write_text(daemon.configuration.read_text() + group('grüße', 1),
+                                        encoding='utf-8')
+        daemon.supervisorctl('update', env=utf8)
+        done = daemon.command(*command, 'grüße', env=dict(utf8, PYTHONIOENCODING='ascii'))
+        assert (done.returncode, done.stdout, done.stderr) == (0, 'gr\\xfc\\xdfe: restarted\n', '')
+
+
+def test_json_is_one_document(daemon):
+    def document(*arguments):
+        done = daemon.supervisorctl(*arguments)
+        script = {'restartgroup': [], 'updategroup': ['--update'], 'restartinfo': ['--info']}
+        same = daemon.restart_group(*script[arguments[0]], *arguments[1:])
+        assert done.stderr == same.stderr == ''
+        assert sorted(json.loads(done.stdout)) == sorted(json.loads(same.stdout))
+        return json.loads(done.stdout)
+
+    none = {'faults': [], 'warnings': []}
+    assert document('restartgroup', '--json', 'web', 'api-a') == {'status': 0, 'groups': [
+        dict(none, group=name, outcome='restarted') for name in ('web', 'api-a')]}
+    found = document('restartgroup', 'bad', '--json')
+    assert (found['status'], found['groups'][0]['outcome']) == (1, 'failed')
+    assert [fault['name'] for fault in found['groups'][0]['faults']] == ['bad_000', 'bad_001']
+    assert document('restartinfo', '--json', 'bad')['groups'][0]['failed'] == 2
+    plan = document('updategroup', '--json', '--dry-run', 'web')['groups'][0]
+    assert (plan['outcome'], [slot['action'] for slot in plan['plan']]) == ('planned', ['keep'] * 2)
 
 
 def test_the_rolling_example_has_the_commands():

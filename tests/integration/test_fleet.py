@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.fleet import BROKEN, GROUP, Fleet
+from tests.support.stress import stress
 
 pytest.importorskip('ansible', reason='ansible-core is not installed; it is in the extra "fleet"')
 pytestmark = pytest.mark.slow
@@ -82,7 +83,7 @@ def test_a_host_whose_supervisord_is_down_stops_the_deployment(fleet):
     assert touched(before, fleet.pids(rest), rest) == 0
 
 
-@pytest.mark.parametrize('other, failed', [('runs', 'host1'), ('is down', 'host2')])
+@pytest.mark.parametrize('other, failed', [('is down', 'host2'), *stress(('runs', 'host1'))])
 def test_a_host_that_cannot_be_reached_stops_the_deployment(fleet, other, failed):
     if other == 'is down':
         host = fleet.hosts['host2']
@@ -117,7 +118,7 @@ def test_a_check_says_what_would_be_restarted_and_restarts_nothing(fleet):
     assert touched(before, fleet.pids()) == 0
 
 
-@pytest.mark.parametrize('options', [[], ['--check']])
+@pytest.mark.parametrize('options', [[], *stress(['--check'])])
 def test_a_group_that_a_host_does_not_have_is_said_and_restarts_nothing(fleet, options):
     before = fleet.pids()
     outcome = fleet.playbook('-e', 'supervisor_group=wep', *options)

@@ -4,6 +4,7 @@ import http.client
 import json
 import signal
 import socket
+from urllib.parse import urlencode
 
 import pytest
 
@@ -38,18 +39,19 @@ def ask(asked, method, path, body=None, headers=()):
     return answer.status, answer.read()
 
 
-def status(asked):
-    code, body = ask(asked, 'GET', '/restarter/status')
+def status(asked, query=''):
+    code, body = ask(asked, 'GET', '/restarter/status' + query)
     assert code == 200, body
     return json.loads(body)
 
 
-def press(asked, button, name, **headers):
+def press(asked, button, name, options=None, **headers):
     asked.connect()
     host = 'localhost' if isinstance(asked, UnixConnection) else '127.0.0.1:%d' % asked.port
     sent = dict({'Origin': 'http://' + host, 'X-Restarter-Token': status(asked)['token']},
                 **{key.replace('_', '-'): value for key, value in headers.items()})
-    return ask(asked, 'POST', '/restarter/' + button, json.dumps({'group': name}), {
+    body = json.dumps({'group': name, 'options': options or {}})
+    return ask(asked, 'POST', '/restarter/' + button, body, {
         key: value for key, value in sent.items() if value})
 
 
@@ -68,10 +70,16 @@ def test_it_is_on_every_server_and_its_buttons_work(daemon, unix):
     code, html = ask(asked, 'GET', '/restarter/')
     assert (code, html[:15]) == (200, b'<!DOCTYPE html>')
     assert press(asked, 'restart', NAME)[0] == 200
-    wait_until(lambda: status(asked)['restarting'] == [], 'it has ended')
-    assert not set(before.values()) & set(daemon.wait_running(NAME).values())
-    told = {told['name']: told for told in status(asked)['groups']}[NAME]
-    assert told['restart'] == daemon.rpc.restarter.getRestartInfo(NAME, True)
+    wait_until(lambda: status(asked)['restarting'] == 0, 'it has ended')
+    after = daemon.wait_running(NAME)
+    assert not set(before.values()) & set(after.values())
+    told = status(asked, '?' + urlencode({'group': NAME}))
+    (group,) = [group for group in told['groups'] if group['name'] == NAME]
+    assert {row[0]: row[2] for row in group['rows']} == after
+    info = daemon.rpc.restarter.getRestartInfo(NAME, True)
+    assert [row[-1] for row in group['rows']] == [
+        [slot['phase'], slot['changes']] for slot in info['slots']]
+    assert 0 <= told['now'] - info['began'] < 20
 
 
 def test_supervisors_own_addresses_are_as_they_were(daemon):
@@ -87,6 +95,13 @@ def test_cancel_cancels(daemon):
     assert daemon.rpc.restarter.getRestartInfo('slow')['state'] == 'SETTLING'
 
 
+def test_an_update_is_told_and_then_done(daemon):
+    asked = connection(daemon)
+    code, body = press(asked, 'update', NAME, {'dry_run': True})
+    assert (code, json.loads(body)) == (200, {'keep': 2, 'changes': [], 'more': 0})
+    assert press(asked, 'update', NAME) == (200, b'true')
+
+
 @pytest.mark.parametrize('forged', [
     {'Origin': 'http://evil.example'},
     {'Origin': None, 'Referer': 'http://evil.example/'},
@@ -95,10 +110,24 @@ def test_cancel_cancels(daemon):
 ], ids=str)
 def test_a_forged_request_restarts_nothing(daemon, forged):
     before = daemon.wait_running(NAME)
-    code, body = press(connection(daemon), 'restart', NAME, **forged)
-    assert (code, list(json.loads(body))) == (403, ['error'])
+    for button in ('restart', 'update'):
+        code, body = press(connection(daemon), button, NAME, **forged)
+        assert (code, list(json.loads(body))) == (403, ['error'])
     assert ask(connection(daemon), 'GET', '/restarter/restart?group=web')[0] == 405
     assert daemon.pids(NAME) == before
+
+
+@pytest.mark.parametrize('first', [
+    b'POST /restarter/restart HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n'
+    b'Transfer-Encoding: chunked\r\n\r\n',
+    b'POST /restarter/restart HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}',
+    b'GET /restarter/ HTTP/1.1\r\nHost: h\r\nContent-Length: 40\r\n\r\n',
+    b'GET /restarter/status?' + b'&group=slow' * 20000 + b' HTTP/1.1\r\nHost: h\r\n\r\n'])
+def test_what_may_be_a_body_is_never_a_second_request(daemon, first):
+    with socket.create_connection(('127.0.0.1', daemon.port), 20) as sent:
+        sent.sendall(first + b'GET /restarter/ HTTP/1.1\r\nHost: a\r\n\r\n')
+        answer = b''.join(iter(lambda: sent.recv(65536), b''))
+    assert answer.count(b'HTTP/1.1 ') == 1
 
 
 def test_without_the_option_there_is_nothing_at_its_address():

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +16,13 @@ from tests.support.daemon import MANNERS, Daemon, group, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not there_is_one(), reason=MISSING)]
 
+AXE = Path(__file__).parents[2] / 'build/npm/node_modules/axe-core/axe.min.js'
+
 ODD = '<b>odd"\'&lt;'
-PROGRAMS = (group('web', 4, MANNERS['late']) + group('never', 2, MANNERS['never'], stopwaitsecs=2)
+PROGRAMS = (group('web', 4, MANNERS['late'], stdout_logfile='AUTO')
+            + group('never', 2, MANNERS['never'], stopwaitsecs=8)
             + group('bad', 2, MANNERS['exits 1'], startsecs=1, startretries=0) + group(ODD, 1))
+OPTIONS = {'page': 'true', 'timeout': 30, 'web.max_unavailable': 1}
 
 
 @pytest.fixture(scope='module')
@@ -26,13 +31,9 @@ def browser():
         yield browser
 
 
-@pytest.fixture
-def daemon(browser):
-    with Daemon(PROGRAMS, {'page': 'true', 'timeout': 30, 'web.max_unavailable': 1},
-                inet=True) as daemon:
-        daemon.wait_running('web')
-        daemon.wait_running('never')
-        see(browser, daemon)
+@contextlib.contextmanager
+def supervisord(browser, programs, **settings):
+    with Daemon(programs, OPTIONS, inet=True, **settings) as daemon:
         yield daemon
         browser.open('about:blank')
         if daemon.alive():  # Those that never stop would keep it.
@@ -43,26 +44,49 @@ def daemon(browser):
                     os.kill(pid, signal.SIGKILL)
 
 
-def see(browser, daemon):
-    browser.open(daemon.inet_url + '/restarter/')
-    browser.wait_text('#groups', 'web_003')
+@pytest.fixture
+def daemon(browser):
+    with supervisord(browser, PROGRAMS) as daemon:
+        daemon.wait_running('web')
+        daemon.wait_running('never')
+        wait_until(lambda: set(daemon.states('bad').values()) == {'FATAL'}, 'they have failed')
+        see(browser, daemon.inet_url)
+        yield daemon
+
+
+def see(browser, url):
+    browser.resize(900, 700)
+    browser.open(url + '/restarter/')
+    browser.wait_text('#groups', 'web')
 
 
 def part(name, selector):
-    return '[aria-label="Group %s"] %s' % (name, selector)
+    return '[aria-label="Group %s"] %s' % (name.replace('"', '\\"'), selector)
 
 
-def press(browser, what, name):
-    browser.click('[aria-label="%s %s"]' % (what, name))
+def row(name, process, selector=''):
+    return part(name, 'tr:has([aria-label="Restart %s:%s"]) %s' % (name, process, selector))
 
 
-def bars(browser, name):
-    """Return, for each bar of a group, its whole length and the phases with their lengths."""
+def press(browser, name, button='.restart', answer=None):
+    """Press a button of a group, and then one of those that it is asked with."""
+    browser.click(part(name, button))
+    if answer:
+        wait_until(lambda: browser.run('return document.querySelector("dialog").open'), 'it asks')
+        browser.click('dialog button:nth-child(%d)' % answer)
+
+
+def shares(browser, name):
+    """Return, for each bar of a group, its phases with their shares."""
     return browser.run("""
-        return [...document.querySelectorAll(arguments[0])].map(bar => [
-            bar.viewBox.baseVal.width,
-            [...bar.children].map(part => [part.getAttribute('class'), part.width.baseVal.value])])
-        """, part(name, '.bar'))
+        return [...document.querySelectorAll(arguments[0])].map(bar => [...bar.children].map(
+            part => [part.className, part.style.flexGrow / 1000]))
+        """, part(name, '.course .bar'))
+
+
+def order(browser):
+    return browser.run("return [...document.querySelectorAll('section h2')]"
+                       '.map(it => it.textContent)')
 
 
 def asked_at(browser, path='/status'):
@@ -76,158 +100,339 @@ def refused(daemon):
     return daemon.log().count('refused a request to the page')
 
 
+# What is shown
+
 def test_a_click_restarts_the_bars_move_and_end_and_then_the_page_rests(browser, daemon):
     before = daemon.pids('web')
-    press(browser, 'Restart', 'web')
-    browser.wait_text(part('web', '.progress'), 'restarting: 3 waiting, 1 stopping')
-    lengths = []
+    press(browser, 'web')
+    browser.wait_text(part('web', '.last'), 'restarting: 3 waiting, 1 stopping')
+    seen = []
 
     def moved():
-        length = bars(browser, 'web')[0][0]
-        if length not in lengths:
-            lengths.append(length)
-        return len(lengths) >= 3
+        now = shares(browser, 'web')
+        if now and now not in seen:
+            seen.append(now)
+        return len(seen) >= 3
     wait_until(moved, 'the bars have moved twice')
-    assert lengths == sorted(lengths)
-    browser.wait_text('#message', 'web: restarted 4 of 4 in ')
+    browser.wait_text(part('web', '.last'), 'restarted 4 of 4 in ')
     assert not set(before.values()) & set(daemon.wait_running('web').values())
-    for length, parts in bars(browser, 'web'):
+    for parts in shares(browser, 'web'):
         assert [phase for phase, _ in parts] in (
             ['waiting', 'stopping', 'starting', 'restarted'], ['waiting', 'stopping', 'restarted'])
-        assert sum(seconds for _, seconds in parts) == pytest.approx(length, abs=0.01)
-    assert browser.text(part('web', '.phase')).startswith('restarted at ')
+        assert sum(share for _, share in parts) == pytest.approx(1, abs=0.01)
+    assert browser.text(part('web', '.rows td.phase')).startswith('restarted after ')
     before = len(asked_at(browser))
-    time.sleep(1.5)  # in which it would ask three times
-    assert len(asked_at(browser)) == before
+    time.sleep(2)  # in which it would ask three times while something restarts
+    assert len(asked_at(browser)) <= before + 1
 
 
-def test_a_restart_that_runs_already_is_seen_from_its_beginning(browser, daemon):
+def test_what_others_do_is_seen_at_rest_within_seconds(browser, daemon):
     daemon.rpc.restarter.restartProcessGroup('never', {'wait': False})
-    see(browser, daemon)
-    browser.wait_text(part('never', '.progress'), 'restarting: 2 stopping')
-    assert [parts[1][0] for _, parts in bars(browser, 'never')] == ['stopping', 'stopping']
+    browser.wait_text(part('never', '.last'), 'restarting: 2 stopping')
+    daemon.rpc.restarter.cancelRestart('never')
+    browser.wait_text(part('never', '.last'), 'settling')
+    browser.wait_text(part('never', '.last'), 'restarted 2 of 2')
+    daemon.rpc.supervisor.stopProcess('web:web_002')
+    browser.wait_text(part('web', '.states'), '1 STOPPED')
+    # On a busy machine it takes longer, so that only this can be held to the figures.
+    assert browser.run('return REST <= 4000 && RUN <= 800 && OLD <= 5000')
 
 
-def test_a_restart_that_somebody_else_begins_is_seen_while_another_is_watched(browser, daemon):
-    press(browser, 'Restart', 'never')
-    browser.wait_text(part('never', '.progress'), 'restarting: 2 stopping')
-    wait_until(lambda: asked_at(browser, '/status?group=never'), 'it asks only for that')
-    daemon.rpc.restarter.restartProcessGroup('web', {'wait': False})
-    browser.wait_text(part('web', '.progress'), 'restarted 4 of 4')
+def test_of_a_process_its_state_pid_and_uptime_are_shown_with_a_link_to_its_log(browser, daemon):
+    press(browser, 'web', '.name')
+    browser.wait_text(part('web', '.rows'), 'web_003')
+    assert browser.text(row('web', 'web_001', '.pid')) == str(daemon.pids('web')['web_001'])
+    assert browser.text(row('web', 'web_001', '.up')).endswith(' s')
+    assert browser.text(part('bad', '.note')) == 'Exited too quickly (process log may have details)'
+    browser.click(row('web', 'web_001', '.logs a'))
+    browser.wait_text('title', 'tail of process web:web_001')
 
 
-def test_a_fault_is_shown_with_its_text(browser, daemon):
-    wait_until(lambda: set(daemon.states('bad').values()) == {'FATAL'}, 'all are FATAL')
-    press(browser, 'Restart', 'bad')
-    browser.wait_text('#message', 'bad: restarted 0 of 2 in ')
-    assert 'bad_001: START_FAILED: Exited too quickly (process log may have details)' in (
-        browser.text(part('bad', '.faults')))
-    assert browser.text(part('bad', '.phase')).startswith('failed at ')
+def test_those_that_fail_are_open_and_on_top_the_others_closed_until_they_are_opened(browser,
+                                                                                     daemon):
+    assert order(browser) == ['bad', ODD, 'never', 'web']
+    assert browser.text(part('bad', '.states')) == '2 FATAL'
+    browser.wait_text(part('bad', '.rows'), 'bad_001')
+    assert browser.run("return document.querySelectorAll('.rows:not([hidden] *)').length") == 1
+    browser.wait_text('#numbers', '4 groups, 9 processes')
+    assert browser.run('return document.title') == '(1!) Supervisor groups'
 
 
-def test_cancel_cancels(browser, daemon):
-    press(browser, 'Restart', 'web')
-    browser.wait_text(part('web', '.progress'), 'restarting: ')
-    press(browser, 'Cancel', 'web')
+def test_a_failure_stays_when_another_group_has_succeeded(browser, daemon):
+    press(browser, 'bad', answer=1)
+    browser.wait_text(part('bad', '.last'), 'restarted 0 of 2 in ')
+    browser.wait_text(part('bad', '.faults'), 'bad_001: START_FAILED: Exited too quickly')
+    press(browser, ODD)
+    browser.wait_text('#said', ODD + ': restarted 1 of 1 in ')
+    assert browser.text(part('bad', '.last')).startswith('restarted 0 of 2 in ')
+    assert '1 restart failed' in browser.text('#numbers')
+
+
+def test_the_filter_shows_groups_processes_and_states(browser, daemon):
+    tab = '\ue004'
+    browser.click('#filter')
+    for text, found in (('B_003', ['web']), ('fatal', ['bad']), ('NEV', ['never']), ('q', [])):
+        browser.run("document.querySelector('#filter').value = ''")
+        browser.press(*text)
+        wait_until(lambda found=found: order(browser) == found, 'they are found')
+    browser.wait_text('#none', 'No group and no process has “q” in its name')
+    browser.press('\ue003', tab)  # backspace
+    wait_until(lambda: len(order(browser)) == 4, 'all are shown')
+    browser.click('#numbers .error')
+    wait_until(lambda: order(browser) == ['bad'], 'those that are FATAL are shown')
+
+
+def test_a_name_is_a_name_whatever_is_in_it(browser, daemon):
+    assert browser.run("return document.querySelectorAll('#groups b').length") == 0
+    before = daemon.pids(ODD)
+    browser.run("document.querySelectorAll('section .restart')[1].click()")
+    browser.wait_text('#said', ODD + ': restarted 1 of 1 in ')
+    assert not set(before.values()) & set(daemon.pids(ODD).values())
+
+
+def test_a_slot_without_changes_is_shown(browser, daemon):
+    browser.run("""
+        clearTimeout(timer);
+        draw({now: 1, groups: [{name: 'g', total: 1, states: {STOPPED: 1}, rank: 2, way: '',
+            restart: {state: 'RESTARTING', total: 1, waiting: 1, elapsed: 1, faults: 0},
+            rows: [['p', 'STOPPED', 0, 0, 0, '', 0, ['waiting', []]]], faults: [], warnings: []}],
+          left_out: 0, all: 1, states: {STOPPED: 1}, restarting: 1, failed: 0, identifier: ''});
+        """)
+    assert browser.text(row('g', 'p', '.phase')) == 'waiting'
+
+
+# What can be done
+
+def test_the_button_says_what_it_does_and_does_it(browser, daemon):
+    assert browser.text(part('web', '.restart')) == 'Restart, at most 1 down'
+    assert browser.text(part(ODD, '.restart')) == 'Restart'
+    press(browser, 'web', '.name')
+    for way, label, said in (
+            ('one', 'Restart one at a time', 'rolling, at most 1 down'),
+            ('surge', 'Restart new before old', 'rolling, at most 1 more than there are')):
+        browser.click(part('web', '.way [value=%s]' % way))
+        assert browser.text(part('web', '.restart')) == label
+        press(browser, 'web')
+        wait_until(lambda said=said: 'web: restarting 4 processes, %s\n' % said in daemon.log(),
+                   'it is restarted so')
+        browser.wait_text(part('web', '.last'), 'restarted 4 of 4')
+
+
+def test_all_at_once_is_asked_for_first(browser, daemon):
+    assert browser.text(part('never', '.restart')) == 'Restart all at once'
+    press(browser, 'never', answer=3)
+    press(browser, 'never', answer=2)
+    wait_until(lambda: 'never: restarting 2 processes, rolling, at most 1 down\n' in daemon.log(),
+               'one at a time instead')
+    assert daemon.log().count('never: restarting') == 1
+    press(browser, 'bad', answer=1)
+    browser.wait_text(part('bad', '.last'), 'restarted 0 of 2')
+    assert browser.text(part('bad', '.resume')) == 'Restart the 2 that are left all at once'
+    press(browser, 'bad', '.resume', answer=3)
+
+
+def test_one_process_is_restarted_alone(browser, daemon):
+    before = daemon.pids('web')
+    press(browser, 'web', '.name')
+    browser.wait_text(part('web', '.rows'), 'web_003')
+    browser.click(row('web', 'web_002', 'button'))
+    browser.wait_text(part('web', '.last'), 'restarted 1 of 1')
+    after = daemon.wait_running('web')
+    assert [name for name in after if after[name] != before[name]] == ['web_002']
+    assert browser.text(part('web', '.resume')) == 'Restart the 3 that are left, at most 1 down'
+
+
+def test_what_is_left_as_it_was_says_so_and_can_be_resumed(browser, daemon):
+    before = daemon.pids('web')
+    press(browser, 'web')
+    browser.wait_text(part('web', '.last'), 'restarting: ')
+    press(browser, 'web', '.cancel')
+    browser.wait_text(part('web', '.last'), 'left as they were')
     browser.wait_text(part('web', '.faults'), 'CANCELLED: cancelled, ')
-    assert 'waiting' in [parts[-1][0] for _, parts in bars(browser, 'web')]
-    daemon.wait_running('web')
+    browser.wait_text(part('web', '.rows'), 'left as it was')
+    assert 'waiting' not in browser.text(part('web', '.rows'))
+    done = {name for name, pid in daemon.wait_running('web').items() if pid != before[name]}
+    press(browser, 'web', '.resume')
+    browser.wait_text(part('web', '.last'), 'restarted %d of %d' % (4 - len(done), 4 - len(done)))
+    assert not set(before.values()) & set(daemon.wait_running('web').values())
+
+
+def test_an_update_shows_its_plan_before_it_is_done(browser, daemon):
+    press(browser, 'web', '.name')
+    press(browser, 'web', '.update', answer=1)
+    browser.wait_text('dialog p', 'There is nothing to do. 4 processes are kept.')
+    daemon.write_configuration(PROGRAMS.replace('command = %s' % MANNERS['late'],
+                                                'command = /bin/sleep 100').replace(
+                                                    'numprocs = 4', 'numprocs = 3'))
+    press(browser, 'web', '.update', answer=2)
+    assert browser.text('dialog button') == 'Update, at most 1 down'
+    assert 'replace web_000: command' in browser.text('dialog ul')
+    assert 'remove web_003' in browser.text('dialog ul')
+    assert len(daemon.pids('web')) == 4
+    press(browser, 'web', '.update', answer=1)
+    wait_until(lambda: len(daemon.pids('web')) == 3, 'it is updated')
+    browser.wait_text(part('web', '.last'), 'restarted ')
 
 
 def test_a_button_that_has_nothing_to_do_does_nothing(browser, daemon):
-    press(browser, 'Cancel', 'web')
-    press(browser, 'Restart', 'never')  # the next thing that it does
-    browser.wait_text(part('never', '.progress'), 'restarting: ')
-    assert asked_at(browser, '/cancel') == []
-    press(browser, 'Cancel', 'never')
-    wait_until(lambda: asked_at(browser, '/cancel'), 'now it has')
+    press(browser, 'never', answer=1)
+    browser.wait_text(part('never', '.last'), 'restarting: ')
+    press(browser, 'never')
+    press(browser, 'never', '.cancel')
+    browser.wait_text(part('never', '.last'), 'settling: ')
+    press(browser, 'never', '.cancel')
+    press(browser, 'web')
+    browser.wait_text(part('web', '.last'), 'restarting: ')
+    assert len(asked_at(browser, '/restarter/restart')) == 2
+    assert len(asked_at(browser, '/restarter/cancel')) == 1
 
 
-def test_what_supervisord_refuses_is_shown_with_its_text(browser, daemon):
+def test_what_supervisord_refuses_stands_at_its_group(browser, daemon):
     daemon.rpc.restarter.restartProcessGroup('never', {'wait': False})
-    press(browser, 'Restart', 'never')  # the page rests, and does not know
-    browser.wait_text('#message', 'RESTART_IN_PROGRESS: never: is being restarted already')
-    browser.wait_text(part('never', '.progress'), 'restarting: 2 stopping')
+    press(browser, 'never', answer=2)  # the page rests, and does not know
+    browser.wait_text(part('never', '.refused'), 'RESTART_IN_PROGRESS: never: is being restarted')
+    browser.wait_text(part('never', '.last'), 'restarting: 2 stopping')
 
 
-@pytest.mark.parametrize('way, said', [
-    ('configured', 'web: restarting 4 processes, rolling, at most 1 down'),
-    ('one', 'web: restarting 4 processes, rolling, at most 1 down'),
-    ('surge', 'web: restarting 4 processes, rolling, at most 1 more than there are')])
-def test_a_group_is_restarted_in_the_way_that_is_chosen(browser, daemon, way, said):
-    assert browser.text(part('web', '.way')) == 'as configured: rolling, at most 1 down'
-    browser.click('[value=%s]' % way)
-    press(browser, 'Restart', 'web')
-    wait_until(lambda: said + '\n' in daemon.log(), 'it is restarted so')
+# supervisord comes and goes
+
+@pytest.mark.parametrize('how', [signal.SIGKILL, signal.SIGSTOP])
+def test_when_supervisord_is_gone_nothing_is_shown_as_if_it_were_there(browser, daemon, how):
+    pids = list(daemon.pids('web').values()) + list(daemon.pids('never').values())
+    daemon.signal(how)
+    # Sooner than an answer is given up.
+    browser.wait_text('#lost', 'supervisord does not answer. What is shown is of ', 9)
+    assert browser.run("return getComputedStyle(document.querySelector('.state'), '::before')"
+                       '.content') == '"was "'
+    press(browser, 'web')
+    assert asked_at(browser, '/restarter/restart') == []
+    if how == signal.SIGSTOP:
+        daemon.signal(signal.SIGCONT)
+    else:
+        daemon.process.wait()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        daemon.start()
+    wait_until(lambda: browser.run('return lost') == '', 'it answers again')
+    press(browser, 'web')  # with the token of the new one
+    browser.wait_text(part('web', '.last'), 'restarting: ')
 
 
-def test_a_stopped_supervisord_is_told_in_a_sentence_and_comes_back(browser, daemon):
-    press(browser, 'Restart', 'never')
-    browser.wait_text(part('never', '.progress'), 'restarting: ')
+def test_a_supervisord_that_stops_says_so(browser, daemon):
+    press(browser, 'never', answer=1)
+    browser.wait_text(part('never', '.last'), 'restarting: ')
     daemon.signal(signal.SIGTERM)
-    browser.wait_text('#message', 'SHUTDOWN_STATE: supervisord is stopping. This page asks again ')
-    daemon.wait_ended()
-    browser.wait_text('#message', 'supervisord does not answer. This page asks again every 2 ')
-    daemon.start()
-    browser.wait_text('#message', 'supervisord answers again.')
-    press(browser, 'Restart', 'web')  # with the token of the new one
-    browser.wait_text(part('web', '.progress'), 'restarting: ')
+    browser.wait_text('#lost', 'SHUTDOWN_STATE: supervisord is stopping. What is shown is of ')
 
 
 def test_a_page_of_before_supervisord_was_started_anew_says_so_and_then_works(browser, daemon):
-    daemon.signal(signal.SIGTERM)
-    daemon.wait_ended()
-    daemon.start()
-    press(browser, 'Restart', 'web')
-    browser.wait_text('#message', 'its token is not that of this supervisord')
-    press(browser, 'Restart', 'web')
-    browser.wait_text(part('web', '.progress'), 'restarting: ')
+    browser.run("clearTimeout(timer); token = 'x'.repeat(43)")
+    press(browser, 'web')
+    browser.wait_text(part('web', '.refused'), 'its token is not that of this supervisord')
+    press(browser, 'web')
+    browser.wait_text(part('web', '.last'), 'restarting: ')
 
 
 def test_a_hidden_tab_asks_for_nothing_until_it_is_seen_again(browser, daemon):
-    press(browser, 'Restart', 'never')
-    browser.wait_text(part('never', '.progress'), 'restarting: ')
+    press(browser, 'never', answer=1)
+    browser.wait_text(part('never', '.last'), 'restarting: ')
     browser.run("""
         window.times = [];
         document.addEventListener(
             'visibilitychange', () => { times.push(performance.now()); }, {capture: true});
         """)
     with browser.other_tab():
-        time.sleep(1.5)  # in which it would ask three times
+        time.sleep(2)  # in which it would ask three times
     hidden, shown = wait_until(lambda: len(browser.run('return times')) == 2
                                and browser.run('return times'), 'it is seen again')
     wait_until(lambda: max(asked_at(browser)) >= shown, 'it asks again')
     assert not [when for when in asked_at(browser) if hidden < when < shown]
 
 
-def test_a_name_is_a_name_whatever_is_in_it(browser, daemon):
-    assert browser.run("return [...document.querySelectorAll('h2')].map(it => it.textContent)") == [
-        ODD, 'bad', 'never', 'web']
-    assert browser.run("return document.querySelectorAll('#groups b').length") == 0
-    before = daemon.pids(ODD)
-    browser.run("document.querySelector('section .restart').click()")
-    browser.wait_text('#message', ODD + ': restarted 1 of 1 in ')
-    assert not set(before.values()) & set(daemon.pids(ODD).values())
+# For everybody, everywhere
+
+def test_it_works_with_credentials_in_its_address(browser):
+    with supervisord(browser, PROGRAMS, username='user', password='123') as daemon:
+        daemon.wait_running('web')
+        see(browser, daemon.inet_url.replace('://', '://user:123@'))
+        press(browser, 'web')
+        browser.wait_text(part('web', '.last'), 'restarting: ')
 
 
 def test_all_of_it_can_be_done_with_the_keyboard(browser, daemon):
     tab, enter, space = '\ue004', '\ue007', ' '
-    browser.run("document.querySelector('[value=configured]').focus()")
-    browser.press('\ue015')  # the arrow down, to the next way
-    assert browser.run("return document.querySelector('[name=way]:checked').value") == 'one'
-    browser.press(tab, enter)
-    browser.wait_text('#message', ODD + ': restarted 1 of 1 in ')
-    browser.press(tab, tab, tab, space)
-    browser.wait_text('#message', 'bad: restarted 0 of 2 in ')
-    assert browser.run('return document.activeElement.getAttribute("aria-label")') == 'Restart bad'
+    browser.run("document.querySelector('#filter').focus()")
+    browser.press(tab, tab)
+    focused = 'return document.activeElement.textContent'
+    assert browser.run(focused) == 'Restart all at once'
+    browser.press(enter)
+    wait_until(lambda: browser.run(focused) == 'Not now', 'it asks')
+    browser.press(space)
+    browser.press(tab)  # how to restart
+    browser.press('\ue015')
+    assert browser.text(part('bad', '.restart')) == 'Restart one at a time'
+    browser.run("document.querySelector('section .restart').focus()")
+    browser.press(enter)
+    browser.wait_text(part('bad', '.last'), 'restarted 0 of 2 in ')
+    assert browser.run('return document.activeElement.className') == 'restart act'
 
 
-@pytest.mark.parametrize('width', [320, 1600])
+THIRTY = ''.join(group('group-%02d' % number, 4) for number in range(28)) + (
+    group('broken', 4, MANNERS['exits 1'], startsecs=1, startretries=0)
+    + group('retries', 4, "/bin/sh -c 'sleep 0.3; exit 1'", startsecs=1, startretries=100))
+
+
+def test_thirty_groups_are_two_screens_and_those_that_fail_stay_on_top(browser):
+    with supervisord(browser, THIRTY.replace('group-27', 'web')) as daemon:
+        wait_until(lambda: set(daemon.states('broken').values()) == {'FATAL'}, 'they have failed')
+        see(browser, daemon.inet_url)
+        browser.wait_text(part('broken', '.rows'), 'broken_003')
+        browser.wait_text(part('retries', '.rows'), 'retries_003')
+        for width, height in ((1100, 1600), (1800, 1100)):
+            browser.resize(width, 700)
+            assert browser.run('return document.documentElement.scrollHeight') <= height
+        states = set()
+
+        def retried():
+            assert order(browser)[:2] == ['broken', 'retries']
+            states.add(browser.text(part('retries', '.state')))
+            return len(states) > 1
+        wait_until(retried, 'its states are seen')
+
+
+@pytest.mark.parametrize('width', [320, 400, 1100, 1800])
 def test_it_fits_into_every_window(browser, daemon, width):
-    press(browser, 'Restart', 'never')
-    browser.wait_text(part('never', '.progress'), 'restarting: ')
+    press(browser, 'never', answer=1)
+    browser.wait_text(part('never', '.last'), 'restarting: ')
+    press(browser, 'web', '.name')
+    browser.wait_text(part('web', '.rows'), 'web_003')
     browser.resize(width, 700)
     assert browser.run('return document.documentElement.scrollWidth') <= width
+
+
+@pytest.mark.skipif(not AXE.exists(), reason='needs axe-core: npm install --prefix build/npm')
+def test_it_can_be_read_by_everybody(browser, daemon):
+    def check(what):
+        browser.run(AXE.read_text())
+        for dark in (False, True):
+            for width in (400, 1100):
+                browser.resize(width, 900, dark)
+                found = browser.run('return axe.run().then(it => it.violations.map(one => [one.id, '
+                                    'one.nodes.map(node => node.html + node.failureSummary)]))')
+                assert found == [], (what, dark, width)
+    press(browser, 'web', '.name')
+    press(browser, 'bad', answer=1)
+    press(browser, 'never', answer=1)
+    browser.wait_text(part('never', '.last'), 'restarting: ')
+    check('while it restarts')
+    browser.wait_text(part('never', '.last'), 'restarted 2 of 2')
+    check('at rest')
+    browser.click(part('never', '.restart'))
+    check('when it asks')
+    browser.click('dialog button:nth-child(3)')
+    daemon.signal(signal.SIGKILL)
+    browser.wait_text('#lost', 'supervisord does not answer')
+    check('when supervisord is gone')
 
 
 def test_no_script_but_its_own_runs_in_it(browser, daemon):
@@ -239,8 +444,8 @@ def test_no_script_but_its_own_runs_in_it(browser, daemon):
         }
         document.body.insertAdjacentHTML('beforeend', '<img src="x" onerror="window.ran = 3">');
         """)
-    press(browser, 'Restart', 'web')
-    browser.wait_text(part('web', '.progress'), 'restarting: ')
+    press(browser, 'web')
+    browser.wait_text(part('web', '.last'), 'restarting: ')
     assert browser.run('return window.ran === undefined')
 
 
@@ -258,6 +463,7 @@ Promise.all([
   send('restart', {method: 'POST', mode: 'no-cors', body}),
   send('restart', {method: 'POST', mode: 'no-cors', body, referrerPolicy: 'no-referrer'}),
   send('restart', {method: 'POST', body, headers: {'X-Restarter-Token': 'x'}}),
+  send('update', {method: 'POST', mode: 'no-cors', body}),
   send('restart?group=web', {mode: 'no-cors'}),
   send('status').then(answer => answer && answer.json()).then(told => { window.told = told; }),
 ]).then(() => { document.title = 'Tried'; });
@@ -287,7 +493,7 @@ def test_a_page_of_another_site_restarts_nothing_and_learns_nothing(browser, dae
     with another_site(tmp_path, FORGED % {'url': daemon.inet_url}) as url:
         browser.open(url)
         wait_until(lambda: browser.run('return document.title') == 'Tried', 'it has tried')
-        wait_until(lambda: refused(daemon) == 3, 'its requests are refused')
+        wait_until(lambda: refused(daemon) == 4, 'its requests are refused')
         assert not browser.run('return window.told')
         assert browser.in_frame('#framed', 'return document.title') != 'Supervisor groups'
     assert daemon.pids('web') == before

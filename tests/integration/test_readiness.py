@@ -16,6 +16,7 @@ from supervisor_restarter.daemon.declaration import ALLOWED
 from tests.support.daemon import MANNERS, Daemon, free_port, group, wait_until
 from tests.support.readiness import Watched, declaring, ready_at, serves, slow_starters, uvicorns
 from tests.support.reports import killed_at
+from tests.support.stress import pairs
 
 ONE = {'max_unavailable': 1, 'timeout': 30}
 
@@ -27,8 +28,8 @@ def restart(daemon, options=ONE):
         return rpc.restarter.restartProcessGroup('web', options), time.monotonic() - begin
 
 
-@pytest.mark.parametrize('options', [{'timeout': 30}, ONE], ids=['all at once', 'rolling'])
-@pytest.mark.parametrize('kind', ['notify', 'http', 'tcp', 'unix'])
+@pytest.mark.parametrize('kind, options', pairs(
+    ['notify', 'http', 'tcp', 'unix'], [{'timeout': 30}, ONE]))
 def test_a_restart_ends_when_all_are_ready_and_not_before(kind, options):
     programs, _ = slow_starters(0.3, kind, numprocs=2)
     with Daemon(programs) as daemon:

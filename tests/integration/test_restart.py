@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.daemon import MANNERS, Daemon, free_port, group, wait_until
 from tests.support.faults import QUICK, all_new, restart, seconds_to_restart
+from tests.support.stress import pairs
 
 
 @pytest.mark.parametrize('numprocs', [1, 10, 100])
@@ -18,10 +19,9 @@ def test_all_processes_are_new_and_the_loop_has_not_slept(numprocs):
         assert seconds_to_restart(daemon, limit) < limit
 
 
-@pytest.mark.parametrize('servers', [
-    {}, {'unix': False, 'inet': True}, {'inet': True},
-    {'inet': True, 'username': 'user', 'password': '123'}])
-@pytest.mark.parametrize('daemonize', [False, True])
+@pytest.mark.parametrize('servers, daemonize', pairs(
+    [{}, {'unix': False, 'inet': True}, {'inet': True},
+     {'inet': True, 'username': 'user', 'password': '123'}], [False, True]))
 def test_through_each_http_server_in_the_foreground_and_daemonized(servers, daemonize):
     with Daemon(group('web', 2), daemonize=daemonize, **servers) as daemon:
         before = daemon.wait_running('web')

@@ -351,7 +351,7 @@ def test_supervisorctl_tail_goes_on(tmp_path):
         assert daemon.supervisorctl('tail', 'web:web_0').stdout.count('%d ' % new) > 1
 
 
-@pytest.mark.slow
+@pytest.mark.stress
 def test_200_surges_back_to_back_leave_no_descriptor_no_memory_and_no_name():
     with Daemon(programs('program', 10, startsecs=0, stdout_logfile='AUTO',
                          stderr_logfile='AUTO'), loglevel='info') as daemon:

@@ -126,6 +126,58 @@ def test_with_i_the_login_is_asked_for_at_the_terminal(tmp_path, monkeypatch):
         assert '123' not in terminal.text()
 
 
+COMMANDS = """
+[ctlplugin:restarter]
+supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerplugin
+"""
+
+
+def test_supervisorctl_shows_the_progress_too():
+    with Daemon(group('web', 3, startsecs=1), extra=COMMANDS) as daemon:
+        daemon.wait_running('web')
+        terminal = Terminal(str(SCRIPTS / 'supervisorctl'), '-c', str(daemon.configuration),
+                            'restartgroup', '--max-unavailable', '1', 'web')
+        assert terminal.end() == 0
+        assert any('web [' in screen for screen in terminal.screens)
+        assert terminal.text() == 'web: restarted'
+
+
+@pytest.mark.parametrize('typed, completed', [
+    (b'restartgroup we\t', 'restartgroup web '),
+    (b'updategroup web:\t', 'updategroup web:web_000 '),
+    (b'restartinfo web al\t', 'restartinfo web all '),
+    (b'restartgroup --max-s\t', 'restartgroup --max-surge '),
+    (b'cancelr\t', 'cancelrestart '),
+    (b'restart web:\t', 'restart web:'),  # supervisorctl's own: web:* and web:web_000
+])
+def test_names_and_options_are_completed_in_the_shell(typed, completed):
+    with Daemon(group('web', 1), extra=COMMANDS) as daemon:
+        daemon.wait_running('web')
+        terminal = Terminal(str(SCRIPTS / 'supervisorctl'), '-c', str(daemon.configuration))
+        terminal.read(lambda text: text.endswith('supervisor>'))
+        terminal.type(typed + b'X')
+        terminal.read(lambda text: text.endswith('X'))
+        assert terminal.text().endswith('supervisor> ' + completed + 'X')
+        terminal.type(b'\x15quit\n')
+        terminal.end()
+
+
+def test_ctrl_c_leaves_the_queue_and_nothing_else(daemon):
+    before = daemon.pids('web')
+    assert daemon.rpc.restarter.restartProcessGroup(
+        'web', {'max_unavailable': 1, 'timeout': 20, 'wait': False}) is True
+    terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), '--queue', 'web')
+    terminal.read(lambda text: 'web waits for its turn: [' in text)
+    terminal.type(b'\x03')
+    assert terminal.end() == 130
+    assert terminal.text() == 'web: interrupted; not begun'
+    wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['state'] == 'FINISHED',
+               'the restart has finished')
+    assert daemon.rpc.restarter.getRestartInfo('web')['restarted'] == 4
+    assert not set(before.values()) & set(daemon.wait_running('web').values())
+    assert daemon.log().count('restarter: web: restarting') == 1
+
+
 def test_a_hangup_of_the_terminal_leaves_the_restart_to_supervisord():
     with Daemon(group('web', 2, MANNERS['held back'])) as daemon:
         before = daemon.wait_running('web')

@@ -9,6 +9,7 @@ import pytest
 from tests.support.daemon import MANNERS, Daemon, group, wait_until
 from tests.support.faults import Call, all_new, info, wait_phase
 from tests.support.rolling_example import RollingExample
+from tests.support.stress import pairs, stress
 from tests.unit.test_reading import BROKEN
 
 NOTHING_TO_DO = 'No config updates to processes'
@@ -247,13 +248,12 @@ EARS = ('[eventlistener:web]\ncommand = /bin/sleep %d\nevents = %s\nstartsecs = 
         'buffer_size = %d\n')
 
 
-@pytest.mark.parametrize('options', [{}, {'max_surge': 1}])
-@pytest.mark.parametrize('old, new, whole', [
+@pytest.mark.parametrize('old, new, whole, options', pairs([
     (FCGI % (100, '/tmp/restarter-{0}.sock'), FCGI % (200, '/tmp/restarter-{0}.sock'),
      FCGI % (200, '/tmp/restarter-{0}-2.sock')),
     (EARS % (100, 'TICK_5', 10), EARS % (200, 'TICK_5', 10), EARS % (200, 'TICK_60', 10)),
     (EARS % (100, 'TICK_5', 10), EARS % (200, 'TICK_5', 10), FCGI % (200, '/tmp/r-{0}.sock')),
-])
+], [{}, {'max_surge': 1}]))
 def test_groups_of_other_kinds_are_updated_too_but_not_as_a_whole(old, new, whole, options):
     old, new, whole = (text.format(os.getpid()) for text in (old, new, whole))
     with Daemon(old) as daemon:
@@ -398,9 +398,9 @@ def test_a_file_that_changes_in_the_midst_of_it_is_what_the_next_call_does():
         assert_is_what_the_file_says(daemon)
 
 
-@pytest.mark.parametrize('theirs', ['reread', 'update', 'add web', 'remove web', 'stop web:*',
-                                    'restart web:*'])
-@pytest.mark.parametrize('options', [{}, {'max_unavailable': 0, 'max_surge': 1}])
+@pytest.mark.parametrize('theirs, options', pairs(
+    ['reread', 'update', 'add web', 'remove web', 'stop web:*', 'restart web:*'],
+    [{}, {'max_unavailable': 0, 'max_surge': 1}]))
 def test_what_somebody_else_does_in_the_midst_of_it_ends_and_the_next_update_finishes_it(
         theirs, options):
     with Daemon(some(4, TERMS)) as daemon:
@@ -438,8 +438,8 @@ def test_removed_and_added_again_a_group_is_what_the_last_update_has_read():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('old, new, options, untouched', [
-    ('numprocs = 6', 'numprocs = 3', {'max_unavailable': 1}, 3),
-    ('numprocs = 6', 'numprocs = 3', {'max_surge': 1}, 3),
+    *stress(('numprocs = 6', 'numprocs = 3', {'max_unavailable': 1}, 3),
+            ('numprocs = 6', 'numprocs = 3', {'max_surge': 1}, 3)),
     ('--no-access-log ', '--no-access-log --no-date-header ', {'max_surge': 2}, 0),
 ])
 def test_under_load_no_request_fails(old, new, options, untouched):
@@ -458,6 +458,7 @@ def test_under_load_no_request_fails(old, new, options, untouched):
         assert_is_what_the_file_says(daemon)
 
 
+@pytest.mark.stress
 def test_after_many_updates_nothing_is_left():
     with Daemon(some(2)) as daemon:
         daemon.wait_running('web')

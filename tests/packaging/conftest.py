@@ -18,6 +18,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in Path(str(item.fspath)).parents:
             item.add_marker(pytest.mark.packaging)
+            item.add_marker(pytest.mark.stress)
 
 
 def run(*command, **options):

@@ -35,7 +35,8 @@ def test_the_wheel_is_for_every_python_3_and_holds_modules_and_page_and_nothing_
                if path.parent.name != 'legacy'}
     assert wheel.name == 'supervisor_restarter-%s-py3-none-any.whl' % __version__
     assert {name for name in names if '.dist-info/' not in name} == (
-        modules | {'supervisor_restarter/page.html', 'supervisor/plugins/restarter.py'})
+        modules | {'supervisor_restarter/page.html', 'supervisor_restarter/page.css',
+                   'supervisor_restarter/page.js', 'supervisor/plugins/restarter.py'})
 
 
 def test_the_wheel_owns_no_package_of_supervisors(names):

@@ -1,15 +1,13 @@
 """The promises of a restart, whatever its processes and everybody else do, and in whichever order.
 
 A hypothesis state machine around Supervisor's own code; see `tests.support.world` for what is not
-real, and `witness` for the promises. CHAOS_EXAMPLES=20000 tries more than CI does, each time
-others.
+real, and `witness` for the promises.
 """
 
 import os
 import signal
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
@@ -20,6 +18,7 @@ from supervisor_restarter.daemon.mainloop import MainLoop
 from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
+from tests.properties.searching import searches
 from tests.properties.witness import Broken, Witness
 from tests.support.world import (
     AUTORESTART,
@@ -33,8 +32,6 @@ from tests.support.world import (
     make_supervisord,
     the_time_of,
 )
-
-EXAMPLES = int(os.environ.get('CHAOS_EXAMPLES', '0'))
 
 FOUND = [ProcessStates.RUNNING] * 6 + [
     ProcessStates.STARTING, ProcessStates.STOPPED, ProcessStates.STOPPED, ProcessStates.EXITED,
@@ -418,8 +415,5 @@ class ASurge(ARestart):
         ARestart.begin(self, **chosen)
 
 
-ARestart.TestCase.settings = ASurge.TestCase.settings = settings(
-    max_examples=EXAMPLES or 1000, derandomize=not EXAMPLES, stateful_step_count=25, deadline=None,
-    print_blob=True, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
-TestARestart = ARestart.TestCase
-TestASurge = ASurge.TestCase
+TestARestart, TestLongARestart = searches(ARestart, 250, 1000, 25)
+TestASurge, TestLongASurge = searches(ASurge, 250, 1000, 25)

@@ -1,19 +1,16 @@
 """The promises of an update, whatever its processes, its file and everybody else do.
 
 A hypothesis state machine around Supervisor's own code; see `tests.support.world` for what is not
-real. CHAOS_EXAMPLES=20000 tries more than CI does, each time others.
+real.
 """
 
 import itertools
-import os
 import signal
 from typing import NamedTuple
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from supervisor.datatypes import Automatic
-from supervisor.options import ProcessConfig
 from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
 from supervisor.states import RUNNING_STATES, ProcessStates
 from supervisor.xmlrpc import RPCError as SupervisorsError
@@ -23,6 +20,7 @@ from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.plan import Action, to_update
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
+from tests.properties.searching import searches
 from tests.support.world import (
     NEVER,
     Config,
@@ -35,8 +33,6 @@ from tests.support.world import (
     make_supervisord,
     the_time_of,
 )
-
-EXAMPLES = int(os.environ.get('CHAOS_EXAMPLES', '0'))
 
 FOUND = [ProcessStates.RUNNING] * 6 + [
     ProcessStates.STARTING, ProcessStates.STOPPED, ProcessStates.EXITED, ProcessStates.FATAL,
@@ -98,16 +94,6 @@ class FileConfig(Config):
     def get_path(self):
         return []
 
-    def make_process(self, group):
-        process = Remembering(self)
-        process.group = group
-        return process
-
-
-for missing in ProcessConfig.req_param_names + ProcessConfig.optional_param_names:
-    if not hasattr(FileConfig, missing):
-        setattr(FileConfig, missing, None)
-
 
 class Remembering(Recorded):
     """It knows with which command it was spawned."""
@@ -118,6 +104,9 @@ class Remembering(Recorded):
         if not self.pid:
             self.command = self.config.command
         return super().spawn()
+
+
+FileConfig.makes = Remembering
 
 
 class Witness:
@@ -337,7 +326,10 @@ class AnUpdate(RuleBasedStateMachine):
     @precondition(lambda self: self.witness)
     @rule()
     def somebody_cancels(self):
-        self.restarts.cancel('web')
+        try:
+            self.restarts.cancel('web')
+        except RPCError as refused:
+            assert refused.code == Faults.NO_RESTART and self.witness.restart.finished
         self.mainloop.turn()
 
     @rule(seconds=st.sampled_from([0.001, 0.3, 1.1, 6.0, 30.0]))
@@ -446,8 +438,5 @@ class ARelease(AnUpdate):
         self.somebody_updates(chosen, False)
 
 
-AnUpdate.TestCase.settings = ARelease.TestCase.settings = settings(
-    max_examples=EXAMPLES or 300, derandomize=not EXAMPLES, stateful_step_count=12, deadline=None,
-    print_blob=True, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
-TestAnUpdate = AnUpdate.TestCase
-TestARelease = ARelease.TestCase
+TestAnUpdate, TestLongAnUpdate = searches(AnUpdate, 200, 1000, 12)
+TestARelease, TestLongARelease = searches(ARelease, 200, 1000, 12)

@@ -1,8 +1,9 @@
 """A supervisord on a machine of its own: Supervisor's code, the test's clock, signals and children.
 
-Supervisor's own `Supervisor`, `ProcessGroup` and `Subprocess` run here, and its main loop, a turn
-at a time; so does `MainLoop`. What is not real is what they ask of the system: time passes only
-while the main loop sleeps, and children do what their manners say.
+Supervisor's own `Supervisor`, `ProcessGroup` and `Subprocess` run here. What is not real is what
+they ask of the system: time passes only when it is told to, and children do what their manners
+say. `let_time_pass` lets supervisord's main loop turn, and `MainLoop` with it. In a `World` there
+is no main loop, and the test moves everything by hand.
 """
 
 import collections
@@ -17,10 +18,10 @@ from unittest import mock
 
 from supervisor import events
 from supervisor.datatypes import Automatic, RestartUnconditionally, RestartWhenExitUnexpected
-from supervisor.options import NotFound
+from supervisor.options import NotFound, ProcessConfig, ProcessException
 from supervisor.poller import PollPoller
 from supervisor.process import ProcessGroup, Subprocess
-from supervisor.states import ProcessStates, SupervisorStates
+from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDescription
 from supervisor.supervisord import Supervisor
 
 NEVER = float('inf')
@@ -47,6 +48,27 @@ class Manners(NamedTuple):
     status: int = 0
     broken: str = ''
     ready_after: float = 0.0
+
+
+class Clock:
+    """Monotonic and wall-clock time; both stand still until they are moved."""
+
+    def __init__(self):
+        self.now, self.wall = 1000.0, 1700000000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.wall
+
+    def set(self, seconds: float) -> None:
+        """Set the system clock forward or, with a negative number, back."""
+        self.wall += seconds
+
+    def forward(self, seconds: float) -> None:
+        self.now += seconds
+        self.wall += seconds
 
 
 class Program:
@@ -79,9 +101,12 @@ class Config:
         self.autorestart = AUTORESTART[autorestart]
 
     def make_process(self, group: Any) -> 'Recorded':
-        process = Recorded(self)
+        process = self.makes(self)
         process.group = group
         return process
+
+    def create_autochildlogs(self) -> None:
+        pass
 
     def make_dispatchers(self, process: 'Recorded') -> Tuple[Dict, Dict]:
         if Automatic in (self.stdout_logfile, self.stderr_logfile):  # supervisor/loggers.py: open()
@@ -122,6 +147,9 @@ class Recorded(Subprocess):
         return super().stop()
 
 
+Config.makes = Recorded
+
+
 class Entry(NamedTuple):
     """Who did what to a process: 'restart', 'supervisord' or 'others'; 'stop' or 'spawn'."""
 
@@ -131,7 +159,7 @@ class Entry(NamedTuple):
     when: float
 
 
-class Machine:
+class Machine(Clock):
     """What supervisord calls its `options`: the system below it. It is also the clock.
 
     `watch` is called each time before supervisord sleeps, and with PROMPT when it has slept.
@@ -139,9 +167,10 @@ class Machine:
 
     nodaemon = test = True  # a turn of the main loop at a time
     serverurl = None
+    identifier = 'supervisor'
 
     def __init__(self):
-        self.now, self.wall = 1000.0, 1700000000.0
+        super().__init__()
         self.mood = SupervisorStates.RUNNING
         self.history: List[Entry] = []
         self.readiness = Readiness(self)
@@ -171,12 +200,6 @@ class Machine:
 
     # the clock
 
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return self.wall
-
     def pass_time(self, seconds: float) -> None:
         """Let time pass, with what happens in it."""
         until = self.now + seconds
@@ -188,6 +211,8 @@ class Machine:
             else:
                 self.dies(pid, what)
         self._move_to(until)
+
+    forward = pass_time
 
     def next_event(self, latest: float) -> float:
         """Return when something happens by itself, or `latest`."""
@@ -317,8 +342,15 @@ class Readiness:
         declares = config.program.declares
         return self.Declaration(declares) if declares else None
 
+    def note(self, process: 'Recorded', declared: Optional['Readiness.Declaration'],
+             surge: bool) -> None:
+        """No process listens on an address."""
+
+    def group_lives(self, pid: int) -> bool:
+        return False  # a child has no children
+
     def watch(self, process: 'Recorded', declared: 'Readiness.Declaration', delay: float,
-              changed: Callable[[], None]) -> 'Watch':
+              changed: Callable[[], None], noted: None = None) -> 'Watch':
         made = self.last[id(process)] = Watch(self.machine, process, declared, delay, changed)
         return made
 
@@ -356,6 +388,7 @@ class Watch:
     """What is seen of the readiness of one process."""
 
     seen = 'refused'
+    early = True
     extended_until = -NEVER
 
     def __init__(self, machine: 'Machine', process: 'Recorded', declared: Readiness.Declaration,
@@ -371,6 +404,9 @@ class Watch:
     def is_ready(self) -> None:
         self.ready = True
         self.changed()
+
+    def in_the_way(self) -> str:
+        return ''
 
     def look(self) -> None:
         machine = self.machine
@@ -497,3 +533,143 @@ def the_time_of(machine: Machine) -> Iterator[None]:
             yield
         finally:
             events.clear()
+
+
+# A supervisord without a main loop
+
+class ByHand(Recorded):
+    """A process that does what it is told, and what the test tells it to.
+
+    It ends when the test lets it `die`, or at once where its manners say so. `spawn_error`: why it
+    cannot be spawned. `raises`: what spawn() raises. With `forgets_its_pid` it has none when it
+    could not be signalled, as in Supervisor 4.1.
+    """
+
+    spawn_error = raises = None
+    forgets_its_pid = False
+
+    def get_execv_args(self) -> Tuple[str, List[str]]:
+        if self.spawn_error:
+            raise ProcessException(self.spawn_error)
+        return super().get_execv_args()
+
+    def spawn(self) -> Optional[int]:
+        if self.raises:
+            raise self.raises
+        return super().spawn()
+
+    def kill(self, signum: int) -> Optional[str]:
+        if signum == signal.SIGKILL:
+            self.config.options.note('kill', self)
+        message = super().kill(signum)
+        if message and self.forgets_its_pid:
+            self.pid = 0
+        return message
+
+    def behaves(self, **manners: Any) -> None:
+        """Let the process, and those that come after it, have such `Manners`."""
+        self.manners = self.config.options.children[self.pid] = Manners(**manners)
+
+    def die(self, exitstatus: int = -1) -> None:
+        """End, by a signal or with a status, as supervisord sees it when it has reaped it."""
+        status = signal.SIGKILL if exitstatus == -1 else exitstatus << 8
+        self.config.options.dies(self.pid, status)
+
+
+class ConfigByHand(Config):
+    """All that Supervisor compares; processes stop when the test lets them."""
+
+    makes = ByHand
+    no_log: Optional[Exception] = None  # why it cannot have a log file
+    stdout_logfile = stderr_logfile = '/log'
+
+    def __init__(self, machine: Machine, name: str, priority: int = 999, startsecs: int = 1):
+        super().__init__(machine, name, priority, startsecs)
+        self.program.manners = Manners(stops_after=NEVER)
+
+    def create_autochildlogs(self) -> None:
+        if self.no_log:
+            raise self.no_log
+
+    def make_process(self, group: Any) -> ByHand:
+        made = super().make_process(group)
+        made.state = ProcessStates.STOPPED
+        self.options.made(made)
+        return made
+
+    def make_dispatchers(self, process: Recorded) -> Tuple[Dict, Dict]:
+        return self.options.dispatchers(process), {}
+
+
+for missing in ProcessConfig.req_param_names + ProcessConfig.optional_param_names:
+    if not hasattr(Config, missing):
+        setattr(Config, missing, None)
+
+
+class World:
+    """A supervisord with one group `web`, without a main loop: the test makes the passes.
+
+    `history` has what happened to processes: ('stop', name), ('spawn', name), ('kill', name).
+    `machine.made` is called with each process that a configuration makes, `machine.dispatchers`
+    gives those that it has when it is spawned. supervisord reaps a child as soon as it ends. When
+    the test is over, `leave` all worlds.
+    """
+
+    opened: List['World'] = []
+
+    def __init__(self, *names: str, **settings: Any):
+        self.clock = self.machine = machine = Machine()
+        self._time = the_time_of(machine)
+        self._time.__enter__()
+        self.opened.append(self)
+        self.history: List[Tuple[str, str]] = []
+        machine.made, machine.dispatchers = lambda process: None, lambda process: {}
+        machine.fork_takes = 1e-6  # none dies at the very time at which it was spawned
+        self.supervisord = make_supervisord(machine, ['web'])
+        self.group = self.supervisord.process_groups['web']
+        machine.signals.arrives = lambda signum: Supervisor.reap(self.supervisord)
+        machine.note = lambda what, process: None
+        for name in names:
+            self.add(name, **settings)
+        machine.note = lambda what, process: self.history.append((what, process.config.name))
+
+    @classmethod
+    def leave(cls) -> None:
+        while cls.opened:
+            cls.opened.pop()._time.__exit__(None, None, None)
+
+    @property
+    def lines(self) -> List[Tuple[str, str]]:
+        """What the plugin has logged."""
+        return [line for line in self.machine.lines if line[1].startswith('restarter: ')]
+
+    def config(self, name: str, **settings: Any) -> ConfigByHand:
+        return ConfigByHand(self.machine, name, **settings)
+
+    def add_group(self, name: str) -> ProcessGroup:
+        group = self.supervisord.process_groups[name] = ProcessGroup(
+            GroupConfig(self.machine, name, []))
+        return group
+
+    def add(self, name: str, state: int = ProcessStates.RUNNING, group: Any = None,
+            **settings: Any) -> ByHand:
+        """Add a process, in this state, to a group."""
+        group = group or self.group
+        process = group.processes[name] = self.config(name, **settings).make_process(group)
+        if state in (ProcessStates.RUNNING, ProcessStates.STARTING, ProcessStates.STOPPING):
+            note, self.machine.note = self.machine.note, lambda what, process: None
+            process.spawn()
+            if state != ProcessStates.STARTING:
+                process.state, process.laststart = ProcessStates.RUNNING, 1.0
+            if state == ProcessStates.STOPPING:
+                process.stop()
+            self.machine.note = note
+        process.state = state
+        return process
+
+    def __getitem__(self, name: str) -> ByHand:
+        return self.group.processes[name]
+
+    def states(self) -> Dict[str, str]:
+        return {name: getProcessStateDescription(process.state)
+                for name, process in self.group.processes.items()}

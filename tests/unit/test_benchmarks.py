@@ -4,8 +4,8 @@ import contextlib
 
 import pytest
 
-from benchmarks import __main__ as comparison
-from benchmarks import engine, results, tables, timeline
+from benchmarks import engine, results, timeline
+from benchmarks import restarts as comparison
 from benchmarks.contenders import NotRestarted, run
 from benchmarks.pictures import apart, curves
 from benchmarks.results import Sample, allowed, percentile, read, spread, summary, write
@@ -67,20 +67,9 @@ def test_what_is_not_measured_stays(contender, size, measured):
 def test_a_run_of_some_sizes_keeps_the_results_of_others(tmp_path):
     kept = summary('plugin', 10, 0, [Sample(1.0, 0.1)])
     write(tmp_path, 'restarts', [summary('nobody', 1, 0, [Sample(9.0, 0.1)]), kept])
-    comparison.restarts(PLAN._replace(sizes=(1,), wanted=('nobody',)), None, tmp_path)
+    comparison.report(PLAN._replace(sizes=(1,), wanted=('nobody',)), None, tmp_path)
     row, = read(tmp_path, 'restarts')
     assert (row['contender'], row['processes']) == ('plugin', '10')
-
-
-def test_the_table_of_the_readme_has_a_row_for_a_contender_and_a_column_for_a_size():
-    rows = [summary(name, size, startsecs, [Sample(seconds, 0.1)])
-            for name, size, startsecs, seconds in [
-                ('plugin', 10, 0, 0.05), ('plugin', 1, 0, 0.0071), ('floor', 1, 0, 1.0),
-                ('plugin', 1, 1, 9.0), ('serialrestart', 1, 0, 5.0)]]
-    table = {row.pop('processes'): row for row in tables.fast(
-        [{key: str(value) for key, value in row.items()} for row in rows])}
-    assert table[tables.FAST['plugin']] == {'1': '0.007', '10': '0.05'}
-    assert table[tables.FAST['floor']] == {'1': '1.00', '10': ''}
 
 
 def test_rows_are_shown_as_a_table():
@@ -125,9 +114,7 @@ def test_a_process_that_is_there_for_a_while_has_a_stretch_of_that_length():
 @pytest.mark.parametrize('pacing', engine.PACINGS)
 @pytest.mark.parametrize('order', engine.ORDERS)
 def test_a_restart_looks_at_a_process_as_often_in_a_large_group_as_in_a_small_one(order, pacing):
-    small, large = (float(engine.measure(size, order, pacing)['looks_per_process'])
-                    for size in (100, 1000))
-    assert large < 1.2 * small
+    assert engine.looks(400, order, pacing) < 1.2 * engine.looks(100, order, pacing)
 
 
 PLAN = comparison.Plan(sizes=(1, 10), repetitions=1, share=1.0, wanted=())

@@ -9,7 +9,7 @@ from supervisor.states import ProcessStates
 from supervisor_restarter.daemon.event_names import EventNames
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
-from tests.unit.fakes import FakeProcess, World
+from tests.support.world import World
 
 SURGE = Settings(timeout=100.0, delay=50.0, max_surge=Limit(1))
 
@@ -29,7 +29,8 @@ def world():
 def pool(world):
     """The pool of an event listener that is busy; it hears all that there are of processes."""
     made = world.add_group('ears')
-    made.event_buffer, made.processes['ears'] = [], FakeProcess(world, 'ears')
+    made.event_buffer = []
+    world.add('ears', group=made)
     for kind in (events.ProcessStateEvent, events.ProcessLogEvent):
         events.subscribe(kind, made.event_buffer.append)
     return made
@@ -77,7 +78,7 @@ def test_a_hand_over_does_not_look_at_what_listeners_have_yet_to_get(world, pool
 
 
 def test_two_surges_at_a_time_keep_the_names_until_the_last_one_ends(world, pool):
-    world.add_group('db').processes['b'] = other = FakeProcess(world, 'b')
+    other = world.add('b', group=world.add_group('db'))
     other.group = world.supervisord.process_groups['db']
     restarts = Restarts(world.supervisord, world.clock)
     for name in ('web', 'db'):

@@ -12,7 +12,7 @@ from supervisor_restarter.daemon.declaration import declared
 from supervisor_restarter.daemon.listeners import Address, CannotSee, Table
 from supervisor_restarter.daemon.listening import Listening, Own, note
 from supervisor_restarter.daemon.readiness import Readiness
-from tests.unit.fakes import FakeClock
+from tests.support.world import Clock
 from tests.unit.loop import fake_options
 
 OLD, NEW, STRANGER = 4711, 4712, 99
@@ -55,7 +55,7 @@ def process(pid=NEW, command='serve', **environment):
 
 
 def listening(machine, noted, new=None, early=False):
-    changes, clock = [], FakeClock()
+    changes, clock = [], Clock()
     watch = Listening(machine, new or process(), noted, early, 0.2, lambda: changes.append(1),
                       set(), clock)
 

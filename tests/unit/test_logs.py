@@ -9,7 +9,7 @@ import pytest
 from supervisor import loggers
 
 from supervisor_restarter.daemon.logs import LONGEST_LINE, PATIENCE, SharedLogs
-from tests.unit.fakes import FakeClock
+from tests.support.world import Clock
 
 
 class Process:
@@ -37,7 +37,7 @@ def path(tmp_path):
 
 
 def join(*processes, channels=('stdout', 'stderr'), changed=lambda: None, clock=None):
-    logs = SharedLogs('web_0', channels, changed, clock or FakeClock())
+    logs = SharedLogs('web_0', channels, changed, clock or Clock())
     logs.join(*processes)
     return logs
 
@@ -245,7 +245,7 @@ def test_what_one_that_dies_again_and_again_has_had_is_not_kept(path):
 # How long something is held back
 
 def test_the_end_of_a_line_is_waited_for_for_a_second_and_no_longer(path):
-    clock, told = FakeClock(), []
+    clock, told = Clock(), []
     old = Process(path)
     old.writes(b'a line that does not end')
     new = Process(path)
@@ -264,7 +264,7 @@ def test_the_end_of_a_line_is_waited_for_for_a_second_and_no_longer(path):
 
 
 def test_a_piece_of_a_line_is_not_held_back_longer_either(path):
-    clock = FakeClock()
+    clock = Clock()
     old, new = Process(path), Process(path)
     logs = join(old, new, clock=clock)
     old.writes(b'done\nLoading ...')

@@ -13,7 +13,7 @@ import pytest
 from supervisor import events
 
 from supervisor_restarter.daemon.mainloop import LONGEST, LONGEST_HOLD, MainLoop
-from tests.unit.fakes import FakeClock
+from tests.support.world import Clock
 from tests.unit.loop import POLLERS, fake_options, turn_the_loop
 
 
@@ -261,7 +261,7 @@ def test_a_restart_that_could_not_begin_leaves_nothing(mainloop, options):
 
 
 def test_the_loop_is_not_held_for_long_though_nobody_waits(mainloop, options, monkeypatch):
-    clock = FakeClock()
+    clock = Clock()
     monkeypatch.setattr('supervisor_restarter.daemon.mainloop.time', clock)
     begin(mainloop, 1000, 0.0)
     advance = mainloop.restarts.advance

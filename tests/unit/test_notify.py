@@ -23,7 +23,7 @@ from supervisor.events import (
 from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.notify import Notification, Sockets
-from tests.unit.fakes import FakeClock
+from tests.support.world import Clock
 from tests.unit.loop import POLLERS, assert_nothing_is_left, fake_options, turn_the_loop
 
 
@@ -55,7 +55,7 @@ class Heard(Notification):
         self.changes = []
         process = SimpleNamespace(pid=pid, backoff=0, config=SimpleNamespace(uid=user),
                                   get_state=lambda: 20, group=SimpleNamespace(processes={}))
-        Notification.__init__(self, options, sockets, process, self.note, FakeClock())
+        Notification.__init__(self, options, sockets, process, self.note, Clock())
 
     def note(self):
         self.changes.append((self.ready, self.extended_until - self.clock.now))

@@ -11,7 +11,7 @@ import pytest
 
 from supervisor_restarter.daemon.declaration import declared
 from supervisor_restarter.daemon.probe import HEAD, Attempt, Probe
-from tests.unit.fakes import FakeClock
+from tests.support.world import Clock
 from tests.unit.loop import POLLERS, assert_nothing_is_left, fake_options, turn_until
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
@@ -70,7 +70,7 @@ class OwnAddress:
 
 def probe(options, value, changed=lambda: None, clock=None, delay=0.2, asked=None, own=None):
     return Probe(options, declared({'RESTARTER_READY': value}), delay, changed,
-                 set() if asked is None else asked, own or OwnAddress(), clock or FakeClock())
+                 set() if asked is None else asked, own or OwnAddress(), clock or Clock())
 
 
 def seen_of(options, watch):
@@ -163,7 +163,7 @@ def test_what_nobody_listens_at_refuses(options, value):
 
 def test_an_answer_that_is_not_the_processes_own_says_nothing_of_it(options, server):
     own = OwnAddress(obstacle='127.0.0.1:8001 is listened on by pid 4711')
-    clock = FakeClock()
+    clock = Clock()
     watch = probe(options, http(server(answers(OK))), own=own, clock=clock)
     watch.look()
     assert (watch.ready, watch.seen, options.socket_map) == (False, own.in_the_way, {})
@@ -183,7 +183,7 @@ def test_where_others_listen_there_too_only_the_one_that_has_accepted_is_asked(
             asked.append(data)
             if data.endswith(b'\r\n\r\n'):
                 connection.sendall(OK)
-    own, clock = OwnAddress(), FakeClock()
+    own, clock = OwnAddress(), Clock()
     own.others_too, own.accepted = True, list(accepted)
     watch = probe(options, http(server(talk)), own=own, clock=clock)
     watch.look()
@@ -207,7 +207,7 @@ def test_where_nobody_tells_whose_an_answer_is_one_that_was_there_before_says_no
     address = ('127.0.0.1', 0)
     if kind == 'unix':
         family, address = socket.AF_UNIX, path
-    clock, old = FakeClock(), socket.socket(family)
+    clock, old = Clock(), socket.socket(family)
     old.bind(address)
     old.listen(5)
     address = old.getsockname()
@@ -284,7 +284,7 @@ def test_a_trouble_of_ours_is_logged_and_ends_the_attempt(options, server, monke
 
 def attempts(options, monkeypatch, seconds, others=0):
     """When a probe of an address that refuses makes its attempts, in seconds."""
-    clock, times, begin = FakeClock(), [], Attempt.begin
+    clock, times, begin = Clock(), [], Attempt.begin
 
     def noted(attempt):
         times.append(clock.now - 1000.0)
@@ -329,7 +329,7 @@ def test_one_that_is_ready_or_closed_is_not_asked(options, server):
 @pytest.mark.parametrize('delay', [0.2, 50.0])
 def test_an_attempt_ends_after_a_second(options, server, delay):
     silent = threading.Event()
-    clock = FakeClock()
+    clock = Clock()
     watch = probe(options, http(server(lambda connection: silent.wait(10))), clock=clock,
                   delay=delay)
     try:

@@ -9,7 +9,7 @@ from supervisor.socket_manager import SocketManager
 
 from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
 from supervisor_restarter.restart.settings import Settings
-from tests.unit.fakes import World
+from tests.support.world import World
 
 
 @pytest.fixture

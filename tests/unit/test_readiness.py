@@ -8,7 +8,8 @@ from supervisor_restarter.daemon.listening import Noted
 from supervisor_restarter.restart.faults import CannotRestart, RPCError
 from supervisor_restarter.restart.group_restart import GroupRestart
 from supervisor_restarter.restart.settings import Limit, Settings
-from tests.unit.fakes import FakeReadiness, World, passes
+from tests.support.world import World
+from tests.unit.fakes import FakeReadiness, passes
 
 URL = 'http://127.0.0.1:8001/health'
 LATE = Settings(timeout=100.0, delay=50.0)
@@ -344,7 +345,7 @@ def test_one_that_never_listens_is_a_fault_a_minute_after_it_could_be_running():
     readiness.noted['a'] = LISTENS
     restart = begin(world, readiness, SURGE)
     readiness.watches['a.new'].seen = WHERE
-    world['a.new'].stops_at_once = True
+    world['a.new'].behaves(stops_after=0.0)
     passes(world, restart, 60.9)
     assert restart.outcome is None
     passes(world, restart, 0.2)

@@ -8,9 +8,11 @@ from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
 from supervisor_restarter.restart.pacing import STOP_FIRST, Progress, Staggered
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
-from tests.unit.fakes import World, passes
+from tests.support.world import World
+from tests.unit.fakes import passes
 
 LATE = Settings(timeout=100.0)
+NOT_PERMITTED = 'STOP_FAILED: PermissionError: [Errno 1] Operation not permitted'
 
 
 def begin(world, settings=LATE):
@@ -104,7 +106,7 @@ def test_an_empty_group_is_restarted_at_once():
 def test_stops_go_by_descending_and_spawns_by_ascending_priority_and_name():
     world = World()
     for name, priority in (('b', 2), ('a', 2), ('c', 1), ('d', 3)):
-        world.add(name, priority=priority).stops_at_once = True
+        world.add(name, priority=priority).behaves(stops_after=0.0)
     begin(world).advance()
     assert stopped(world) == ['d', 'b', 'a', 'c']
     assert [name for what, name in world.history if what == 'spawn'] == ['c', 'a', 'b', 'd']
@@ -368,12 +370,14 @@ def test_the_restart_ends_at_once_and_spawns_nothing(event, text):
 
 def test_a_process_that_exits_as_expected_with_startsecs_0_has_restarted():
     world = World('a', startsecs=0)
+    world.machine.fork_takes = 0.0
     restart = begin(world)
     down(world, restart, 'a')
     world.clock.forward(0.1)
     down(world, restart, 'a')
-    assert restart.outcome is not True  # -1 is a signal
+    assert restart.outcome is not True  # it was ended by a signal
     world = World('a', startsecs=0)
+    world.machine.fork_takes = 0.0
     restart = begin(world)
     down(world, restart, 'a')
     world.clock.forward(0.1)
@@ -393,7 +397,7 @@ def dies(process):
 
 
 def dies_later(process):
-    process.world.clock.forward(2)
+    process.config.options.forward(2)
     process.change_state(ProcessStates.RUNNING)
     process.die(exitstatus=7)
 
@@ -446,12 +450,12 @@ def test_a_process_whose_end_supervisor_cannot_take_in_does_not_keep_the_others_
     world = World('a', 'b')
     restart = begin(world)
     ends = [lambda: world['a'].change_state(ProcessStates.UNKNOWN) or 1 / 0, world['b'].die]
-    world.supervisord.reap = lambda: ends.pop(0)() if ends else None
+    world.supervisord.reap = lambda **how: ends.pop(0)() if ends else None
     restart.advance()
     assert world.history[2:] == [('spawn', 'b')]
     pass_time(world, restart, 1.01)
     assert restart.outcome == [fault('a', 'STOP_FAILED: its state became UNKNOWN', 0x431)]
-    assert 'ZeroDivisionError' in dict(world.logger.lines)['critical']
+    assert 'ZeroDivisionError' in dict(world.lines)['critical']
 
 
 def test_one_in_backoff_is_taken_out_of_it_before_it_is_spawned():
@@ -468,18 +472,18 @@ def test_one_in_backoff_is_taken_out_of_it_before_it_is_spawned():
 
 def test_a_stop_signal_that_cannot_be_sent_is_a_fault():
     world = World('a', 'b')
-    world['a'].stop_error = 'unknown problem killing a:Traceback\nPermissionError: no\n'
+    world['a'].behaves(broken='no signal')
     restart = begin(world)
     down(world, restart, 'b')
     pass_time(world, restart, 1.01)
-    assert restart.outcome == [fault('a', 'STOP_FAILED: PermissionError: no', 0x431)]
+    assert restart.outcome == [fault('a', NOT_PERMITTED, 0x431)]
 
 
 def test_each_fault_is_a_warning_in_the_log_and_begin_and_end_are_lines():
     world = World('a')
     world['a'].spawn_error = 'why'
     down(world, begin(world), 'a')
-    assert world.logger.lines == [
+    assert world.lines == [
         ('info', 'restarter: web: restarting 1 processes, all at once'),
         ('warn', 'restarter: web: a: SPAWN_ERROR: why'),
         ('info', 'restarter: web: restarted 0 of 1 processes in 0.000 seconds')]
@@ -597,7 +601,7 @@ def test_a_stop_of_somebody_else_has_time_to_see_its_process_down():
 def test_a_pass_is_cut_into_slices_and_the_next_is_due_at_once():
     world = World(*'abcdef')
     for process in world.group.processes.values():
-        process.stops_at_once = True
+        process.behaves(stops_after=0.0)
         process.spawn = lambda spawn=process.spawn: (world.clock.forward(SLICE * 0.4), spawn())
     restart = begin(world)
     restart.advance()
@@ -719,6 +723,7 @@ def test_where_the_last_one_fails_the_pass_is_due_when_the_last_of_the_others_is
 
 def test_where_somebody_else_stops_and_starts_them_it_ends_when_the_last_one_is_up(told):
     world = World('a', 'b', startsecs=0)
+    world.machine.fork_takes = 0.0
     restart = told(world)
     for name in 'ab':
         world[name].stop()

@@ -10,7 +10,7 @@ from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.group_restart import SLICE
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
-from tests.unit.fakes import FakeProcess, World
+from tests.support.world import World
 
 LATE = Settings(timeout=100.0, delay=50.0)
 
@@ -22,9 +22,7 @@ def world():
     for name in ('web', 'db', 'api'):
         group = made.supervisord.process_groups.get(name) or made.add_group(name)
         for number in range(10):
-            process = FakeProcess(made, '%s_%d' % (name, number))
-            process.group = group
-            group.processes[process.config.name] = process
+            made.add('%s_%d' % (name, number), group=group)
     yield made
     events.clear()
 
@@ -61,7 +59,7 @@ def test_one_that_raises_is_given_up_with_a_fault_and_the_others_go_on(world):
     bad.advance = lambda *arguments: 1 / 0
     restarts.advance()
     assert bad.finished and bad.outcome.text == 'FAILED: web: ZeroDivisionError: division by zero'
-    assert 'Traceback' in dict(world.logger.lines)['critical']
+    assert 'Traceback' in dict(world.lines)['critical']
     assert good.info()['stopping'] == 10
     assert restarts.info('web')['state'] == 'FINISHED'
 
@@ -94,8 +92,7 @@ def many(world):
     """Four hundred groups of one, each of which takes 5 ms to stop its process."""
     for number in range(400):
         group = world.add_group('g%03d' % number)
-        process = group.processes['p'] = FakeProcess(world, 'p')
-        process.group = group
+        process = world.add('p', group=group)
         process.stop = lambda stop=process.stop: (world.clock.forward(0.005), stop())[1]
     return ['g%03d' % number for number in range(400)]
 
@@ -162,9 +159,8 @@ def test_what_has_ended_is_collected_once_for_all(world, many):
     for name in many:
         restarts.begin(name, LATE)
     restarts.advance()
-    children = world.supervisord.options.pidhistory
-    children[1] = process = processes(world, 'g399')[0]
-    world.supervisord.reap = lambda: children and (children.clear(), process.die())
+    world.machine.signals.arrives = lambda signum: None  # nobody else collects it
+    processes(world, 'g399')[0].die()
     restarts.advance(everything=False)
     assert restarts.info('g399')['starting'] == 1
 
@@ -186,7 +182,7 @@ def test_a_bug_ends_the_one_restart_and_nothing_else(world, method, gives_up):
     processes(world, 'web')[0].change_state(ProcessStates.STOPPING)
     restarts.advance(everything=False)
     assert restarts.groups() == ['db'] and good.outcome is None
-    assert 'ZeroDivisionError' in dict(world.logger.lines)['critical']
+    assert 'ZeroDivisionError' in dict(world.lines)['critical']
     if gives_up:
         assert bad.outcome.code == Faults.FAILED
 

@@ -160,7 +160,7 @@ def test_a_group_is_restarted_once_at_a_time_whichever_server_the_call_came_thro
 def test_info_of_a_group_that_was_never_restarted_is_idle(interface):
     assert interface.getRestartInfo('web') == {
         'group': 'web', 'state': 'IDLE', 'total': 0, 'waiting': 0, 'stopping': 0, 'starting': 0,
-        'restarted': 0, 'failed': 0, 'removed': 0, 'elapsed': 0.0, 'surging': 0,
+        'restarted': 0, 'failed': 0, 'removed': 0, 'began': 0, 'elapsed': 0.0, 'surging': 0,
         'awaiting': [], 'faults': [], 'warnings': []}
 
 

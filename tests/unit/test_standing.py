@@ -44,6 +44,8 @@ NOTIFIES = [{'name': 'web_3', 'awaited': 'notify', 'seen': 'has not sent READY=1
     (waits('web_3', 'web_4', seen='refused'), 80, 'web_3 and 1 more: refused'),
     (waits('web_3', seen=''), 76, 'web_3: http://127.0.0.1:8003/hea'),
     (NOTIFIES, 76, 'web_3: has not sent READY=1'),
+    ([dict(NOTIFIES[0], phase='leaving', limit=9.0, awaited='', seen='')], 76,
+     'web_3: leaving, up to 9 s'),
 ])
 def test_the_bar_and_then_the_address_make_room_for_what_is_awaited(awaiting, width, text):
     line = progress_line(info(waiting=7, starting=3, awaiting=awaiting), width)
@@ -57,11 +59,19 @@ def test_the_line_is_narrower_than_the_terminal(width):
         0, width - 1)
 
 
+NOTHING = {'name': 'web_3', 'awaited': '', 'seen': '', 'seconds': 3.0}
+
+
 @pytest.mark.parametrize('entry, text', [
     ({'awaited': URL, 'seen': URL + ' answered 503'}, URL + ' answered 503'),
     ({'awaited': URL, 'seen': 'refused'}, URL + ': refused'),
     ({'awaited': 'notify', 'seen': 'has not sent READY=1'}, 'notify: has not sent READY=1'),
     ({'awaited': URL, 'seen': ''}, URL),
+    (dict(NOTHING, phase='leaving', limit=3600.0), 'leaving, up to 3,600 s'),
+    (dict(NOTHING, phase='leaving', limit=0.0), 'leaving'),
+    (dict(NOTHING, phase='starting', limit=65.0), 'starting'),
+    (dict(NOTHING, phase='ready', seconds=4.2, limit=10.0), 'ready for 4 of 10 s'),
+    (dict(NOTHING, phase='starting', awaited=URL, seen='refused'), 'starting: %s: refused' % URL),
 ])
 def test_what_is_awaited_is_named_once_with_what_was_seen(entry, text):
     assert awaited(entry) == text

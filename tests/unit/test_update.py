@@ -7,7 +7,7 @@ from supervisor.states import ProcessStates
 from supervisor_restarter.restart.group_restart import GroupRestart
 from supervisor_restarter.restart.plan import Action, Plan, Planned
 from supervisor_restarter.restart.settings import Limit, Settings
-from tests.unit.fakes import FakeConfig, World
+from tests.support.world import ConfigByHand, World
 
 # The option `delay` is so long that only what is due moves a restart.
 SLOW = Settings(timeout=100.0, delay=50.0)
@@ -34,13 +34,13 @@ class Update:
         for word in words.split():
             name, action = word.rstrip('!').split('=')
             if action in (Action.REPLACE, Action.ADD):
-                config = self.new[name] = FakeConfig(world, name)
+                config = self.new[name] = world.config(name)
             else:
                 config = world[name].config
             slots.append(Planned(name, action, config, runs=not word.endswith('!')))
         self.group.config.process_configs = [
             process.config for process in self.group.processes.values()]
-        file = FakeConfig(world, 'web', priority=5)
+        file = world.config('web', priority=5)
         self.restart = GroupRestart(world.supervisord, world.group, settings, world.clock,
                                     plan=Plan(tuple(slots), file))
         self.restart.advance()
@@ -98,7 +98,7 @@ def test_what_is_added_starts_at_once_however_the_others_are_paced(settings):
 
 def test_supervisord_never_finds_an_added_process_that_has_not_been_started():
     world = World('a')
-    world.made = lambda process: setattr(process, 'raises', OSError('no socket'))
+    world.machine.made = lambda process: setattr(process, 'raises', OSError('no socket'))
     update = Update(world, 'a=keep b=add')
     assert update.restart.outcome[0]['text'] == 'SPAWN_ERROR: no socket'
     assert list(world.group.processes) == ['a'] and update.says() == {'a': False}
@@ -292,11 +292,11 @@ def test_whoever_starts_what_was_found_down_starts_the_new_one():
 def test_one_for_which_no_log_file_can_be_made_is_left_as_it_is(settings, state):
     world = World()
     world.add('a', state)
-    old, FakeConfig.no_log = world['a'].config, OSError(28, 'No space')
+    old, ConfigByHand.no_log = world['a'].config, OSError(28, 'No space')
     try:
         update = Update(world, 'a=replace', settings)
     finally:
-        FakeConfig.no_log = None
+        ConfigByHand.no_log = None
     assert update.restart.outcome[0]['text'] == 'FAILED: OSError: [Errno 28] No space'
     assert world.history == [] and world['a'].config is old
 

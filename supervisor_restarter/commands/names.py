@@ -1,0 +1,66 @@
+"""The names that a user types: groups, patterns of groups, all, and processes of groups."""
+
+import fnmatch
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+
+from supervisor.options import split_namespec
+
+
+class NoSuchName(Exception):
+    """A name that matches nothing, as a sentence."""
+
+
+class Target(NamedTuple):
+    """A group, or some of its processes; `processes` are all when it is empty."""
+
+    group: str
+    processes: Tuple[str, ...] = ()
+
+
+def targets(names: List[str], infos: Callable[[], List[Dict[str, Any]]],
+            unknown: bool = False) -> List[Target]:
+    """Return what the names mean, each group once, in their order.
+
+    `infos` asks supervisord for `getAllProcessInfo`. It is not asked where one name stands for
+    itself: supervisord then tells what there is to say of it, and with `unknown` also where a group
+    among several has no process. Raises NoSuchName for a name that matches nothing.
+    """
+    group, process = _split(names[0])
+    if len(names) == 1 and names[0] != 'all' and not _is_pattern(group + (process or '')):
+        return [Target(group) if process is None else Target(group, (process,))]
+    there: Dict[str, List[str]] = {}
+    for info in infos():
+        there.setdefault(info['group'], []).append(info['name'])
+    chosen: Dict[str, List[str]] = {}
+    whole = set()
+    for name in names:
+        matching = 0
+        group, process = ('*', None) if name == 'all' else _split(name)
+        if unknown and process is None and not _is_pattern(group):
+            there.setdefault(group, [])
+        for each in _matching(there, group):
+            found = there[each] if process is None else _matching(there[each], process)
+            if process is None:
+                whole.add(each)
+            if process is None or found:
+                chosen.setdefault(each, []).extend(found)
+                matching += 1
+        if not matching:
+            what = 'group' if process is None else 'process'
+            raise NoSuchName('%s: no such %s%s' % (
+                name, what, '; nothing is done' if len(names) > 1 else ''))
+    return [Target(group) if group in whole else Target(group, tuple(dict.fromkeys(processes)))
+            for group, processes in chosen.items()]
+
+
+def _split(name: str) -> Tuple[str, Any]:
+    # A name without a colon is a group's here (supervisor/options.py: split_namespec).
+    return split_namespec(name) if ':' in name else (name, None)
+
+
+def _is_pattern(text: str) -> bool:
+    return bool(set('*?[') & set(text))
+
+
+def _matching(names: Any, pattern: str) -> List[str]:
+    return [pattern] if pattern in names else fnmatch.filter(names, pattern)
