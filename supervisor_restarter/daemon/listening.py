@@ -46,8 +46,9 @@ def note(listeners: Listeners, process: Any, declared: Any, surge: bool) -> Note
     try:
         table = listeners.table()
         inodes = listeners.held(pid, table.addresses) - _of_supervisord(process)
-        words = ' '.join([config.command, *(config.environment or {}).values()])
-        addresses = fixed({table.addresses[inode] for inode in inodes}, pid, words)
+        if inodes:
+            words = ' '.join([config.command, *(config.environment or {}).values()])
+            addresses = fixed({table.addresses[inode] for inode in inodes}, pid, words)
     except (CannotSee, OSError) as why:
         asked = declared is not None and declared.family is not None
         refusal = ('with max_surge it cannot be seen whether the new process answers at %s, or the '

@@ -333,8 +333,8 @@ class GroupRestart:
 
     def _is_patient(self, slot: Slot) -> bool:
         """Whether nothing waits for this process to come up, but the end of the restart."""
-        return not (self._pacing.is_rolling or slot.declaration or slot.watch
-                    or self.settings.min_ready_seconds)
+        return slot.is_up_when_running and not (
+            self._pacing.is_rolling or self.settings.min_ready_seconds)
 
     def _next_turn(self) -> str:
         """Return which way the next turn goes now; '' where there is none."""

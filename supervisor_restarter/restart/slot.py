@@ -168,6 +168,11 @@ class Slot:
                 and self.newest.get_state() in UP_STATES)
 
     @property
+    def is_up_when_running(self) -> bool:
+        """Whether nothing has to be seen of the new process but its state."""
+        return self.watch is None or (self.watch.ready and not self.watch.early)
+
+    @property
     def is_awaited_to_run(self) -> bool:
         """Whether of the new process nothing can be seen but that it is RUNNING, and it is not."""
         return (self.phase == Phase.STARTING and self.ready and self.watch is not None
