@@ -157,10 +157,12 @@ class RestarterNamespaceRPCInterface:
                                stopping, starting, restarted, failed, removed; surging, how many
                                of these have two processes now; began, when it was called, in
                                seconds since the epoch (0: never); elapsed in seconds; awaiting, an
-                               array of structs of name, awaited and seen, for those that are to
-                               become ready; faults, an array of structs of code, text, group and
-                               name; slots, if asked for, an array of structs of name, phase and
-                               changes, an array of the phases so far and their seconds
+                               array of structs for what is waited for: name, phase (leaving,
+                               starting, ready), the seconds so far and their limit, and for one
+                               that is to become ready what is awaited and was seen; faults and
+                               warnings, arrays of structs of code, text, group and name; slots,
+                               if asked for, an array of structs of name, phase and changes, an
+                               array of the phases so far and their seconds
         """
         self._update('getRestartInfo')
         if not isinstance(slots, bool):

@@ -93,6 +93,11 @@ class GroupRestart:
     # what others ask
 
     @property
+    def way(self) -> str:
+        """How it goes, in words."""
+        return str(self._pacing)
+
+    @property
     def outcome(self) -> Any:
         """What the caller gets; None until that is known."""
         return self._report.outcome
@@ -122,7 +127,7 @@ class GroupRestart:
 
     def info(self) -> Dict[str, Any]:
         """Return the struct of `getRestartInfo`."""
-        return self._report.info(self._active.values(), self.clock.monotonic())
+        return self._report.info(self._active.values(), self._times)
 
     def slots(self) -> List[Dict[str, Any]]:
         """Return the array `slots` of that struct."""

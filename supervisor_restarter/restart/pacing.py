@@ -156,8 +156,7 @@ class Times:
         """
         when = self.whole
         if self._rolling and slot.phase == Phase.STOPPING:
-            leaving = slot.process if slot.predecessor is None else slot.predecessor
-            when = slot.since + leaving.config.stopwaitsecs + TO_BE_GONE
+            when = slot.since + slot.leaving.config.stopwaitsecs + TO_BE_GONE
         elif self._rolling and slot.phase == Phase.STARTING:
             when = slot.since + (self._timeout or _to_come_up(slot)) + self.min_ready_seconds
         return max(when, slot.watch.extended_until) if slot.is_awaited else when
