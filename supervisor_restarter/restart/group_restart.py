@@ -236,6 +236,8 @@ class GroupRestart:
 
     def _conclude(self) -> None:
         report = self._report
+        if self.finished:
+            return
         if not report.settles and self._pacing.used_up(report.failed):
             left = report.left_as_they_were()
             if left:
@@ -293,6 +295,8 @@ class GroupRestart:
 
     def _go_on(self, slot: Slot, turn: str = '') -> None:
         """Let the story of a slot go on until it waits again, and note where it stands then."""
+        if self.finished:
+            return  # somebody has removed the group in the midst of this pass
         story, name, phase = self._stories[slot.name], slot.name, slot.phase
         story.go_on(turn)
         if slot.phase != phase:
