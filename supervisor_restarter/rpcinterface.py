@@ -159,8 +159,9 @@ class RestarterNamespaceRPCInterface:
                                seconds since the epoch (0: never); elapsed in seconds; awaiting, an
                                array of structs of name, awaited and seen, for those that are to
                                become ready; faults, an array of structs of code, text, group and
-                               name; slots, if asked for, an array of structs of name, phase and
-                               changes, an array of the phases so far and their seconds
+                               name; warnings, an array of the same; slots, if asked for, an array
+                               of structs of name, phase and changes, an array of the phases so far
+                               and their seconds
         """
         self._update('getRestartInfo')
         if not isinstance(slots, bool):
