@@ -81,7 +81,7 @@ def test_the_examples_of_programs_declare_each_value_that_there_is(tmp_path):
         *('http://127.0.0.1:80%02d/health' % number for number in range(4)), 'notify',
         'tcp://127.0.0.1:11211', 'unix://%s/proxy.sock' % tmp_path]
     values = [row[0].strip('`').split(':')[0] for row in rows('`RESTARTER_READY`')]
-    assert values == ['notify', 'http', 'tcp', 'unix']
+    assert values == ['notify', 'listen', 'http', 'http', 'tcp', 'unix']
 
 
 def test_three_lines_say_that_a_program_is_ready(tmp_path, monkeypatch):
@@ -89,7 +89,7 @@ def test_three_lines_say_that_a_program_is_ready(tmp_path, monkeypatch):
     monkeypatch.setenv('NOTIFY_SOCKET', str(tmp_path / 's'))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / 's'))
-        exec(compile('import os, socket\n' + text, 'README.md', 'exec'), {})
+        exec(compile('import contextlib, os, socket\n' + text, 'README.md', 'exec'), {})
         assert listening.recv(100) == b'READY=1'
 
 
