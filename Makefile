@@ -1,7 +1,7 @@
 # make test        each promise once, and the linter; TESTS=tests/unit for some,
 #                  JOBS=0 for one at a time
 # make check       all tests, and the linter
-# make demo        a restart of twenty processes, side by side with supervisorctl's
+# make demo        three deploys under load, and a restart side by side with supervisorctl's
 # make tox         the tests on every Python from 3.8 that is there, with old and new Supervisors;
 #                  TOX='-e py38-supervisor425' for some
 # make supervisor-tests   Supervisor's own tests, with the plugin imported and its commands on
