@@ -52,7 +52,7 @@ setup(
     # its parent here, so that the installed Supervisor's own package stays the only owner.
     packages=['supervisor_restarter', 'supervisor_restarter.commands',
               'supervisor_restarter.daemon', 'supervisor_restarter.restart', 'supervisor.plugins'],
-    package_data={'supervisor_restarter': ['page.html', 'page.css', 'page.js']},
+    package_data={'supervisor_restarter': ['page.html', 'page.css', 'page.js', 'restarter.conf']},
     package_dir={'supervisor.plugins': 'supervisor_restarter/legacy'},
     python_requires='>=3.8',
     install_requires=['supervisor>=4.1'],

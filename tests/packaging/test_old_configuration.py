@@ -75,6 +75,20 @@ def test_an_uninstallation_leaves_supervisor_as_it_was(environment, wheel):
         supervisord.wait_running('web')
 
 
+def test_where_the_section_is_included_an_uninstallation_does_not_keep_supervisord_from_starting(
+        environment, wheel):
+    environment.pip('install', wheel)
+    section = '[include]\nfiles = %s/supervisor_restarter/*.conf\n' % environment.site_packages
+    with daemon(environment, plugin='', extra=section) as supervisord:
+        supervisord.wait_running('web')
+        assert supervisord.rpc.restarter.restartProcessGroup('web') is True
+        environment.pip('uninstall', '-y', 'supervisor-restarter')
+        assert supervisord.rpc.restarter.restartProcessGroup('web', {'max_surge': 1}) is True
+    with daemon(environment, plugin='', extra=section) as supervisord:
+        supervisord.wait_running('web')
+        assert 'No file matches via include' in supervisord.log()
+
+
 def refused(environment):
     with pytest.raises(AssertionError) as caught:
         with daemon(environment):

@@ -30,13 +30,14 @@ def metadata(wheel):
         return message_from_string(archive.read(name).decode())
 
 
-def test_the_wheel_is_for_every_python_3_and_holds_modules_and_page_and_nothing_else(wheel, names):
+def test_the_wheel_is_for_every_python_3_and_holds_modules_page_and_section_alone(wheel, names):
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / 'supervisor_restarter').rglob('*.py')
                if path.parent.name != 'legacy'}
     assert wheel.name == 'supervisor_restarter-%s-py3-none-any.whl' % __version__
     assert {name for name in names if '.dist-info/' not in name} == (
         modules | {'supervisor_restarter/page.html', 'supervisor_restarter/page.css',
-                   'supervisor_restarter/page.js', 'supervisor/plugins/restarter.py'})
+                   'supervisor_restarter/page.js', 'supervisor_restarter/restarter.conf',
+                   'supervisor/plugins/restarter.py'})
 
 
 def test_the_wheel_owns_no_package_of_supervisors(names):
