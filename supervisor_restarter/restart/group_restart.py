@@ -73,7 +73,7 @@ class GroupRestart:
         self._down: List[Tuple[int, str]] = []  # the ranks of those that may be spawned
         self._active: Dict[str, Slot] = {}
         self._kept = {planned.name for planned in self.plan.having(Action.KEEP) if planned.runs}
-        self._orphans = Orphans(self._processes, self._report, clock)
+        self._orphans = Orphans(readiness, self._report, clock)
         what = ('restarting %d processes' % len(slots) if self.plan.config is None
                 else 'updating: %s' % str(plan))
         self._processes.log('info', '%s, %s' % (what, self.way))
