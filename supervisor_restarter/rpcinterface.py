@@ -4,7 +4,7 @@ import functools
 import inspect
 import traceback
 import types
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, List, Optional, Sequence
 
 from supervisor.http import NOT_DONE_YET
 from supervisor.options import split_namespec
@@ -15,6 +15,7 @@ from supervisor_restarter import options as plugin_options
 from supervisor_restarter.daemon import configuration
 from supervisor_restarter.daemon.mainloop import MainLoop
 from supervisor_restarter.daemon.readiness import Readiness
+from supervisor_restarter.daemon.start import keep_from_starting
 from supervisor_restarter.page import Page
 from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.plan import Action, Plan
@@ -267,25 +268,29 @@ def _ascii(value: Any) -> Any:
     return value.encode('ascii', 'backslashreplace').decode() if isinstance(value, str) else value
 
 
-def make_rpcinterface(supervisord: Any, **config: str) -> RestarterNamespaceRPCInterface:
+def make_rpcinterface(supervisord: Any,
+                      **config: str) -> Optional[RestarterNamespaceRPCInterface]:
     """Make the restarter namespace for one of supervisord's HTTP servers.
 
-    `config` are the options of the section [rpcinterface:restarter], as text. Raises
-    BadOption, a ValueError, for a wrong value; supervisord does not start then. Raises SystemExit
+    `config` are the options of the section [rpcinterface:restarter], as text. For a wrong value it
+    returns None, and supervisord ends with a sentence before it has started. Raises SystemExit
     where it is supervisorctl's section that names this factory.
     """
     if not hasattr(supervisord, 'process_groups'):  # it is a supervisorctl
         supervisord.options.usage(
             "a section [ctlplugin:...] names the factory of supervisord's interface; its own is "
             'supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerplugin')
-    logger = supervisord.options.logger
+    said: List[str] = []
     try:
-        configured = plugin_options.from_config(config, logger.warn)
+        configured = plugin_options.from_config(config, said.append)
     except plugin_options.BadOption as why:
-        logger.critical('restarter: %s' % why)
-        raise
+        return keep_from_starting(supervisord, str(why))
     # All HTTP servers of a supervisord share these, so they are kept with it.
     if not hasattr(supervisord, 'restarter_mainloop'):
+        said += configured.for_no_group(
+            [each.name for each in supervisord.options.process_group_configs])
+        for sentence in said:
+            supervisord.options.logger.warn(sentence)
         restarts = Restarts(supervisord, readiness=Readiness(supervisord.options))
         supervisord.restarter_mainloop = MainLoop(supervisord.options, restarts)
         supervisord.restarter_configured = configured

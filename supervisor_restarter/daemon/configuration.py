@@ -74,5 +74,5 @@ def cannot_start(group: Any, configs: Iterable[Any]) -> Optional[Tuple[str, str]
 def _sentence(why: BaseException) -> str:
     text = ' '.join(str(why).split())
     if not text.isprintable():
-        text = text.encode('unicode_escape').decode()
+        text = ascii(text)[1:-1]
     return text if isinstance(why, ValueError) else '%s: %s' % (type(why).__name__, text)
