@@ -65,7 +65,7 @@ http {
 }
 """
 
-BROKEN_NGINX = 'this release is broken;\n'
+BROKEN_NGINX = 'broken;\n'
 
 PHP_FPM = """
 [global]
@@ -105,4 +105,4 @@ app.conf.broker_transport_options = {
     'data_folder_in': 'FOLDER', 'data_folder_out': 'FOLDER', 'control_folder': 'FOLDER/control'}
 """
 
-BROKEN_SHELL = '#!/bin/sh\nexit 1\n'
+BROKEN_SHELL = '#!/bin/sh\necho broken\nexit 1\n'
