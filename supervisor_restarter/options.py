@@ -13,15 +13,21 @@ class BadOption(ValueError):
     """An option that is unknown or has a wrong value; the message says what is allowed."""
 
 
-class Configured(NamedTuple):
-    """The settings of a configuration: for all groups, and for some by their names.
+class Configured:
+    """The settings of the configuration: for all groups, and for some by their names.
 
-    `page`: whether there is to be a page.
+    `page`: whether there is a page. All who use them share one object, so that all see a change.
     """
 
-    default: Settings
-    groups: Dict[str, Settings]
-    page: bool = False
+    def __init__(self, default: Settings, groups: Dict[str, Settings], page: bool = False):
+        self.default = default
+        self.groups = groups
+        self.page = page
+
+    def take_over(self, other: 'Configured') -> None:
+        """Have the settings of another one, but for the page, which is there or not from the start.
+        """
+        self.default, self.groups = other.default, other.groups
 
     def of(self, group: str) -> Settings:
         """Return the settings for a group, before a call has its say."""

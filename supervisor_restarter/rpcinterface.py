@@ -23,6 +23,9 @@ from supervisor_restarter.text import kind, shown
 
 API_VERSION = '3.3'
 
+# Where the factory of a section of ours may be.
+_OUR_MODULES = (__package__, __name__, 'supervisor.plugins.restarter')
+
 
 class _RPCMethod:
     # A call that does not fit the signature is a bare INCORRECT_PARAMETERS, and so is any TypeError
@@ -110,12 +113,15 @@ class RestarterNamespaceRPCInterface:
         """
         self._update('restartProcessGroup')
         group = self._group_name(name)
-        call = self._call('restartProcessGroup', group, options, 'processes', 'reread', 'resume')
+        flags = 'processes', 'reread', 'resume'
+        call = self._call('restartProcessGroup', group, options, *flags)
         if call.resume:
             names, settings, reread = self._restarts.left(group)
             call = plugin_options.from_call(settings, options)._replace(
                 processes=names, reread=call.reread or reread)
         plan = self._plan(group, restart=True) if call.reread else None
+        if call.reread and not call.resume:  # the file may have other options by now
+            call = self._call('restartProcessGroup', group, options, *flags)
         plan = self._restarts.limited(group, plan, call.processes, call.settings.only_running)
         return self._begin(group, call, plan, call.processes if call.resume else None)
 
@@ -138,8 +144,11 @@ class RestarterNamespaceRPCInterface:
         """
         self._update('updateProcessGroup')
         group = self._group_name(name)
-        call = self._call('updateProcessGroup', group, options, 'processes', 'dry_run')
-        plan = self._restarts.limited(group, self._plan(group), call.processes,
+        flags = 'processes', 'dry_run'
+        self._call('updateProcessGroup', group, options, *flags)
+        plan = self._plan(group)
+        call = self._call('updateProcessGroup', group, options, *flags)
+        plan = self._restarts.limited(group, plan, call.processes,
                                       call.settings.only_running)
         if call.dry_run:
             return [slot.struct() for slot in plan.slots]
@@ -157,10 +166,12 @@ class RestarterNamespaceRPCInterface:
                                stopping, starting, restarted, failed, removed; surging, how many
                                of these have two processes now; began, when it was called, in
                                seconds since the epoch (0: never); elapsed in seconds; awaiting, an
-                               array of structs of name, awaited and seen, for those that are to
-                               become ready; faults, an array of structs of code, text, group and
-                               name; slots, if asked for, an array of structs of name, phase and
-                               changes, an array of the phases so far and their seconds
+                               array of structs for what is waited for: name, phase (leaving,
+                               starting, ready), the seconds so far and their limit, and for one
+                               that is to become ready what is awaited and was seen; faults and
+                               warnings, arrays of structs of code, text, group and name; slots,
+                               if asked for, an array of structs of name, phase and changes, an
+                               array of the phases so far and their seconds
         """
         self._update('getRestartInfo')
         if not isinstance(slots, bool):
@@ -187,10 +198,15 @@ class RestarterNamespaceRPCInterface:
 
     def _plan(self, group: str, restart: bool = False) -> Plan:
         try:
-            configs = configuration.read(self.supervisord.options)
-        except configuration.CannotReread as why:
+            file = configuration.read(self.supervisord.options)
+            section = next((section for factory, section in file.sections.items()
+                            if factory.__module__ in _OUR_MODULES), {})
+            configured = plugin_options.from_config(section, self.supervisord.options.logger.warn)
+        except (configuration.CannotReread, plugin_options.BadOption) as why:
             raise RPCError(Faults.CANT_REREAD, '%s: %s' % (group, why)) from None
-        return self._restarts.plan(group, configs, restart)
+        plan = self._restarts.plan(group, file.groups, restart)
+        self._configured.take_over(configured)
+        return plan
 
     def _begin(self, group: str, call: plugin_options.Call, plan: Plan,
                of: Optional[Sequence[str]]) -> Any:
@@ -272,7 +288,8 @@ def make_rpcinterface(supervisord: Any, **config: str) -> RestarterNamespaceRPCI
     if not hasattr(supervisord, 'restarter_mainloop'):
         restarts = Restarts(supervisord, readiness=Readiness(supervisord.options))
         supervisord.restarter_mainloop = MainLoop(supervisord.options, restarts)
-    mainloop = supervisord.restarter_mainloop
+        supervisord.restarter_configured = configured
+    mainloop, configured = supervisord.restarter_mainloop, supervisord.restarter_configured
     interface = RestarterNamespaceRPCInterface(supervisord, mainloop.restarts, mainloop, configured)
     if configured.page and not hasattr(supervisord, 'restarter_page'):
         supervisord.restarter_page = Page(supervisord, interface, mainloop.restarts, configured)
