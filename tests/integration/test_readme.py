@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from supervisor.options import ServerOptions
+from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
 
 from supervisor_restarter import controllerplugin, supervisorctl_restart_group
 from supervisor_restarter.commands.options import OPTIONS, SUPERVISORCTL
@@ -281,10 +282,10 @@ def test_no_page_names_what_there_is_not(name):
     ours = '|'.join(['supervisorctl_restart_group', *SUPERVISORCTL.values()])
     for line in re.findall(r'(?:%s)\b([^`\n]*)' % ours, text):
         unknown += set(re.findall(r'(?<!\S)--[a-z-]+', line)) - WORDS - CONSOLE_WORDS
-    unknown += set(re.findall(r'`((?:restart|update|get|cancel)[A-Z]\w*)', text)) - METHODS - {
-        'getState', 'getAllProcessInfo'}
-    unknown += {fault for fault in re.findall(r'\b([A-Z]+(?:_[A-Z]+)*): ', text)
-                if '_' in fault} - set(CODES)
+    unknown += set(re.findall(r'`((?:restart|update|get|cancel)[A-Z]\w*)', text)) - METHODS - set(
+        vars(SupervisorNamespaceRPCInterface))
+    unknown += set(re.findall(r'(?:ERROR \(|web_0: |`)([A-Z]+(?:_[A-Z]+)*): ', text)) - {
+        'NAME', *CODES}
     for section in blocks(text, 'ini', '[rpcinterface:restarter]'):
         section = re.split(r'^\[(?!rpcinterface:restarter)', section.partition(
             '[rpcinterface:restarter]')[2], flags=re.MULTILINE)[0]
