@@ -7,6 +7,7 @@
 # make supervisor-tests   Supervisor's own tests, with the plugin imported and its commands on
 # make deploy-tools       the plugin under Ansible's and Salt's modules for supervisorctl, which have an
 #                  environment of their own
+# make recipes     the programs of docs/recipes.md, restarted; as root it installs Debian's packages
 # make lint        the linter alone
 # make dist        sdist and wheel, in dist/
 # make benchmark   the comparison with what else there is, and its pictures, in build/benchmarks;
@@ -26,6 +27,9 @@ TESTS = tests
 # The tests wait much more than they calculate.
 JOBS = 4
 TOX =
+# Debian's Python, where there is one: the programs run as other users, who may not get to another.
+RECIPES_PYTHON = $(firstword $(wildcard /usr/bin/python3) $(PYTHON))
+RECIPES := .venv/recipes
 BENCHMARK =
 RESULTS = build/benchmarks
 PICTURES = $(RESULTS)
@@ -37,14 +41,15 @@ PYENV_VERSIONS = pyenv versions --bare --skip-aliases | \
     grep -E '^3\.([89]|[1-9][0-9])\.[0-9]+$$' | sort -V | paste -s -d : -
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test check supervisor-tests deploy-tools lint demo tox dist benchmark benchmark-python chaos \
-    clean
+.PHONY: test check supervisor-tests deploy-tools recipes lint demo tox dist benchmark \
+    benchmark-python chaos clean
 
 test: $(VENV)/test lint
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal -m 'not stress' $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal \
+	    -m 'not stress and not recipes' $(TESTS)
 
 check: $(VENV)/test lint
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal -m 'not recipes' $(TESTS)
 
 # Without the plugins of pytest that our tests need: hypothesis, xdist.
 supervisor-tests: $(VENV)/test
@@ -54,6 +59,11 @@ supervisor-tests: $(VENV)/test
 deploy-tools: $(VENV)/test $(VENV)-deploy-tools/ready
 	DEPLOY_TOOLS=$(CURDIR)/$(VENV)-deploy-tools/bin $(BIN)/python -m pytest \
 	    tests/integration/test_deploy_tools.py
+
+recipes: $(VENV)/test $(RECIPES)/ready
+	tests/recipes/packages.sh
+	RECIPES=$(CURDIR)/$(RECIPES)/bin $(BIN)/python -m pytest -rs --numprocesses 2 --dist loadgroup \
+	    -m recipes tests/recipes
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .
@@ -107,6 +117,13 @@ $(VENV)-benchmark/ready: setup.py pyproject.toml $(wildcard supervisor_restarter
 $(VENV)-deploy-tools/ready:
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check ansible salt
+	touch $@
+
+# pip comes from another environment: Debian's Python has it in a package of its own.
+$(RECIPES)/ready: $(VENV)/test
+	$(RECIPES_PYTHON) -m venv --without-pip $(@D)
+	$(BIN)/python -m pip --python $(@D)/bin/python install --quiet --disable-pip-version-check \
+	    gunicorn uvicorn celery rq
 	touch $@
 
 $(VENV)/tox: $(VENV)/plugin

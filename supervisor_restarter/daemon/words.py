@@ -1,5 +1,6 @@
 """What a process has written last, for the fault that says that it has not come up."""
 
+import re
 import weakref
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -17,6 +18,9 @@ LONGEST_SHOWN = 200
 # What Supervisor's own child says after the line that says why (supervisor/process.py:
 # _spawn_as_child).
 SAYS_NOTHING = b'supervisor: child process was not spawned'
+
+# What called what, below the line that says why: of Ruby, of JavaScript and Java, of PHP.
+CALLED_FROM = re.compile(rb'\s+from \S+:\d+:in |\s+at .*:\d+|#\d+ ')
 
 
 def listen_to(process: Any) -> 'LastWords':
@@ -37,7 +41,8 @@ class LastWords:
         words.close()
 
     When the process is spawned again, what it wrote before is forgotten. No more is kept than the
-    last three lines of stdout and of stderr, each cut off after 200. A process that has ended
+    last three lines of stdout and of stderr, each cut off after 200, without those that say what
+    called what. A process that has ended
     has been heard to the end: supervisord empties its pipes first (supervisor/process.py: finish).
     """
 
@@ -145,7 +150,8 @@ def _last(lines: List[bytes]) -> List[str]:
     for line in reversed(lines):
         words = b' '.join(stripEscapes(line[:LONGEST_LINE]).split())
         text = words.decode('utf-8', 'replace')
-        if words != SAYS_NOTHING and any(map(str.isalnum, text)):
+        if (words != SAYS_NOTHING and not CALLED_FROM.match(line)
+                and any(map(str.isalnum, text))):
             found.insert(0, shown(text, LONGEST_SHOWN))
         if len(found) == LINES:
             break

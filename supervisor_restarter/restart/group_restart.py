@@ -73,7 +73,7 @@ class GroupRestart:
         self._down: List[Tuple[int, str]] = []  # the ranks of those that may be spawned
         self._active: Dict[str, Slot] = {}
         self._kept = {planned.name for planned in self.plan.having(Action.KEEP) if planned.runs}
-        self._orphans = Orphans(self._processes, self._report, clock)
+        self._orphans = Orphans(readiness, self._report, clock)
         what = ('restarting %d processes' % len(slots) if self.plan.config is None
                 else 'updating: %s' % str(plan))
         self._processes.log('info', '%s, %s' % (what, self.way))
@@ -139,9 +139,9 @@ class GroupRestart:
         self._break_off(Faults.FAILED, explanation)
 
     def group_removed(self) -> None:
-        """End the restart, since somebody else has removed its group."""
+        """End the restart, since its group is no longer there."""
         if not self.finished:
-            self._break_off(Faults.BAD_GROUP, 'removed during its restart')
+            self._end_with_its_group()
 
     def advance(self, everything: bool = True, seconds: float = SLICE) -> None:
         """Make one pass, of about `seconds` at most; `due` tells when the next one is.
@@ -151,10 +151,9 @@ class GroupRestart:
         """
         if self.finished:
             return
-        if self.supervisord.options.mood < SupervisorStates.RUNNING:
-            self._break_off(Faults.SHUTDOWN_STATE, 'supervisord is stopping')
-        elif self.supervisord.process_groups.get(self.name) is not self.group:
-            self.group_removed()
+        if (self.supervisord.options.mood < SupervisorStates.RUNNING
+                or self.supervisord.process_groups.get(self.name) is not self.group):
+            self._end_with_its_group()
         else:
             until = self.clock.monotonic() + seconds
             self._processes.reap(until, self.clock)
@@ -242,6 +241,12 @@ class GroupRestart:
     def _break_off(self, code: int, explanation: str) -> None:
         self._report.break_off(code, explanation)
         self._end()
+
+    def _end_with_its_group(self) -> None:
+        if self.supervisord.options.mood < SupervisorStates.RUNNING:
+            self._break_off(Faults.SHUTDOWN_STATE, 'supervisord is stopping')
+        else:
+            self._break_off(Faults.BAD_GROUP, 'removed during its restart')
 
     def _end(self) -> None:
         self._report.give_answer()

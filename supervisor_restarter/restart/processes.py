@@ -63,12 +63,8 @@ class Processes:
 
     def note_orphans(self, slot: Slot, pid: int) -> None:
         """Note that a process of a slot has ended; others of its process group may have stayed."""
-        if pid and self.group_lives(pid):
+        if pid and self.readiness is not None and self.readiness.group_lives(pid):
             slot.orphaned.append(pid)
-
-    def group_lives(self, pid: int) -> bool:
-        """Whether there are processes of the group that a process has led."""
-        return self.readiness is not None and self.readiness.group_lives(pid)
 
     def stop(self, process: Any) -> None:
         """Tell a process to stop. Raises Failed."""
@@ -165,8 +161,8 @@ class Orphans:
     A process leads a process group of its own, so what is left of that has been left behind.
     """
 
-    def __init__(self, processes: Processes, report: Any, clock: Any):
-        self.processes = processes
+    def __init__(self, readiness: Any, report: Any, clock: Any):
+        self.readiness = readiness
         self.report = report
         self.clock = clock
         self._until = math.inf
@@ -177,10 +173,10 @@ class Orphans:
 
     def are_awaited(self, slots: Iterable[Slot]) -> bool:
         """Whether some may be about to end too; else warn of those that are left."""
-        left = []
-        for slot in slots:
-            slot.orphaned = list(filter(self.processes.group_lives, slot.orphaned))
-            left += [(slot, pid) for pid in slot.orphaned]
+        left = [(slot, pid) for slot in slots for pid in slot.orphaned]
+        if left:
+            running = self.readiness.groups_that_run(pid for _, pid in left)
+            left = [(slot, pid) for slot, pid in left if pid in running]
         if left and self._until == math.inf:
             self._until = self.clock.monotonic() + TO_FOLLOW
         if left and self.clock.monotonic() < self._until:

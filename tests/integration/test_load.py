@@ -109,6 +109,15 @@ def test_nobody_listening_is_a_refusal_and_a_failure(tmp_path, kind):
     assert seen.refused == seen.failed == seen.requests
 
 
+def test_with_several_addresses_what_one_does_not_answer_goes_once_to_another(serve):
+    nobody = ('127.0.0.1', free_port())
+    seen = counts([nobody, serve(ANSWER)])
+    assert seen.failed == 0
+    assert seen.retried > 0
+    seen = counts([nobody, nobody, serve(ANSWER)], per_connection=1)
+    assert 0 < seen.failed < seen.requests
+
+
 def test_a_client_gives_up_its_connection_after_so_many_requests(serve):
     seen = counts(serve(ANSWER, ANSWER, ANSWER), per_connection=3)
     assert (seen.failed, seen.retried) == (0, 0)

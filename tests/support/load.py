@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import random
 import socket
 import threading
 import time
@@ -33,12 +34,16 @@ class Client(threading.Thread):
     As browsers and proxies do (RFC 9110, 9.2.2), it repeats a request once, on a new connection,
     when the server closed a connection that had served before and sent nothing in answer. It gives
     up its connection by itself after `per_connection` requests. `pause` are the seconds between two
-    requests, `timeout` those that it waits for an answer.
+    requests, `timeout` those that it waits for an answer. With a list of addresses, each connection
+    is to the next one, and a request that a new connection does not answer goes once to another, as
+    a proxy sends it (nginx: proxy_next_upstream).
     """
 
     def __init__(self, address: Any, per_connection: int, pause: float, timeout: float):
         threading.Thread.__init__(self, daemon=True)
-        self.address, self.per_connection = address, per_connection
+        self.addresses = address if isinstance(address, list) else [address]
+        self.per_connection = per_connection
+        self._next = random.randrange(len(self.addresses))
         self.pause, self.timeout = pause, timeout
         self.requests, self.retried, self.refused = 0, 0, 0
         self.slowest = 0.0
@@ -78,7 +83,17 @@ class Client(threading.Thread):
                 self._close()
                 self.retried += 1
         self._served = 0
-        self._connection = connection = connect(self.address, self.timeout)
+        if len(self.addresses) > 1:
+            try:
+                return self._ask_another()
+            except (OSError, http.client.RemoteDisconnected):
+                self._close()
+                self.retried += 1
+        self._ask_another()
+
+    def _ask_another(self) -> None:
+        self._next = (self._next + 1) % len(self.addresses)
+        self._connection = connection = connect(self.addresses[self._next], self.timeout)
         self._ask(connection)
 
     def _ask(self, connection: http.client.HTTPConnection) -> None:
@@ -106,7 +121,7 @@ class Load:
             restart()
         assert load.counts().failed == 0
 
-    `address` is the path of a unix socket, or a pair of a host and a port.
+    `address` is the path of a unix socket, a pair of a host and a port, or a list of such.
     """
 
     def __init__(self, address: Any, clients: int = 6, per_connection: int = 100,

@@ -131,7 +131,7 @@ def test_a_wrong_argument_is_named(interface, method, arguments, text):
 @pytest.mark.parametrize('method', ['restartProcessGroup', 'getRestartInfo', 'cancelRestart'])
 @pytest.mark.parametrize('name, text', [
     ('nope', 'BAD_GROUP: nope: no such group'),
-    ('', 'BAD_GROUP: : no such group'),
+    ('', "BAD_GROUP: '': no such group"),
     ('web:a', 'BAD_GROUP: web:a: names a process; a restart takes a group, such as web'),
     ('\x01', "BAD_GROUP: '\\x01': no such group"),
     ('x' * 10000, 'BAD_GROUP: %s...: no such group' % ('x' * 97)),

@@ -70,6 +70,13 @@ TRACEBACK = (b'Traceback (most recent call last):\n'
              b'  File "x.py", line 1, in <module>\n'
              b'    import y\n    ^^^^^^^^\n'
              b"ModuleNotFoundError: No module named 'y'\n")
+# In these the line that says why comes first.
+RUBY = (b"config.ru:1:in `<main>': broken (RuntimeError)\n"
+        + b"\tfrom /usr/lib/ruby/puma/launcher.rb:64:in `run'\n" * 30)
+NODE = (b"throw new Error('broken');\n^\n\nError: broken\n    at Object.<anonymous> (/x.js:1:7)\n"
+        + b'    at node:internal/main/run_main_module:28:49\n' * 9 + b'\nNode.js v20.20.2\n')
+PHP = (b'PHP Fatal error:  Uncaught Exception: broken in /x.php:1\nStack trace:\n'
+       b'#0 /y.php(1): y()\n#1 {main}\n  thrown in /x.php on line 1\n')
 
 
 @pytest.mark.parametrize('said, text', [
@@ -80,6 +87,10 @@ TRACEBACK = (b'Traceback (most recent call last):\n'
     ([('stderr', b'one\n \n\n'), ('stderr', b'two \n')], 'one | two'),
     ([('stderr', TRACEBACK)], 'File "x.py", line 1, in <module> | import y | '
                               "ModuleNotFoundError: No module named 'y'"),
+    ([('stderr', RUBY)], "config.ru:1:in `<main>': broken (RuntimeError)"),
+    ([('stderr', NODE)], "throw new Error('broken'); | Error: broken | Node.js v20.20.2"),
+    ([('stderr', PHP)], 'PHP Fatal error: Uncaught Exception: broken in /x.php:1 | Stack trace: | '
+                        'thrown in /x.php on line 1'),
     ([('stdout', b'a\nb\nc\nd\n')], 'b | c | d'),
     ([('stderr', b'why\n'), ('stdout', b'a\nb\nc\nd\n')], 'why | c | d'),
     ([('stderr', b'1\n2\n3\n'), ('stdout', b'a\n')], '1 | 2 | 3'),
