@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 import xmlrpc.client
-from typing import Any, Dict, Iterable, List
+from typing import Any, Dict, Iterable, List, Optional
 
 from supervisor.datatypes import boolean
 from supervisor.supervisorctl import ControllerPluginBase, LSBInitExitStatuses
@@ -28,6 +28,7 @@ from supervisor_restarter.commands.options import (
     parse,
 )
 from supervisor_restarter.commands.taken_over import TakenOver
+from supervisor_restarter.daemon.start import keep_from_starting
 
 _OPTIONS = ('restart', 'update')
 
@@ -201,19 +202,18 @@ class RestarterControllerPlugin(ControllerPluginBase):
         self.ctl.output('%-34s\t%s' % (usage, text))
 
 
-def make_controllerplugin(controller: Any, **config: str) -> RestarterControllerPlugin:
+def make_controllerplugin(controller: Any, **config: str) -> Optional[RestarterControllerPlugin]:
     """Make the commands for a supervisorctl.
 
     `config` are the options of the section [ctlplugin:restarter], as text: with `restart` and
     `update` true, supervisorctl's own commands of that name go through the plugin. A wrong one is
-    a sentence, and supervisorctl ends. Raises ValueError, and supervisord does not start, where it
-    is a supervisord's section that names this factory.
+    a sentence, and supervisorctl ends. Where it is a supervisord's section that names this
+    factory, it returns None, and supervisord ends with a sentence before it has started.
     """
     if hasattr(controller, 'process_groups'):  # it is a supervisord
-        why = ('a section [rpcinterface:...] names the factory of the commands for supervisorctl; '
-               'its own is %s' % SECTIONS['restarter'])
-        controller.options.logger.critical('restarter: %s' % why)
-        raise ValueError(why)
+        return keep_from_starting(
+            controller, 'a section [rpcinterface:...] names the factory of the commands for '
+            'supervisorctl; its own is %s' % SECTIONS['restarter'])
     taken = _taken_over(controller, config)
     # Its own plugin is the first (supervisor/options.py: ClientOptions.__init__).
     own = TakenOver(controller.options.plugins[0]) if taken else None

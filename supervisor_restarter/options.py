@@ -1,7 +1,7 @@
 """The options of the plugin: as its section of the configuration, and a call, give them."""
 
 import math
-from typing import Any, Callable, Dict, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Tuple
 
 from supervisor.datatypes import boolean
 
@@ -13,21 +13,33 @@ class BadOption(ValueError):
     """An option that is unknown or has a wrong value; the message says what is allowed."""
 
 
-class Configured(NamedTuple):
-    """The settings of a configuration: for all groups, and for some by their names.
+class Configured:
+    """The settings of the configuration: for all groups, and for some by their names.
 
-    `page`: whether there is to be a page.
+    `page`: whether there is a page. All who use them share one object, so that all see a change.
     """
 
-    default: Settings
-    groups: Dict[str, Settings]
-    page: bool = False
+    def __init__(self, default: Settings, groups: Dict[str, Settings], page: bool = False):
+        self.default = default
+        self.groups = groups
+        self.page = page
+
+    def take_over(self, other: 'Configured') -> None:
+        """Have the settings of another one, but for the page, which is there or not from the start.
+        """
+        self.default, self.groups = other.default, other.groups
 
     def of(self, group: str) -> Settings:
         """Return the settings for a group, before a call has its say."""
         # Supervisor's parser has made the names of options lower case
         # (supervisor/options.py: UnhosedConfigParser).
         return self.groups.get(group.lower(), self.default)
+
+    def for_no_group(self, there: List[str]) -> List[str]:
+        """Return a sentence for each group that has settings and is none of those there are."""
+        return ['restarter: options for %s, which is not a group; the groups are %s'
+                % (group, _names(there)) for group in sorted(set(self.groups) - {
+                    each.lower() for each in there})]
 
 
 def from_config(options: Dict[str, str], warn: Callable[[str], None]) -> Configured:
@@ -177,8 +189,8 @@ def _true_or_false(value: Any) -> bool:
     return value if isinstance(value, bool) else boolean(value)
 
 
-def _names(options: Dict[str, Any]) -> str:
-    return ', '.join(sorted(options))
+def _names(names: Iterable[str]) -> str:
+    return ', '.join(sorted(names))
 
 
 _LIMITS = 'a whole number, 0 or greater, or a percentage above 0% and up to 100%'

@@ -49,7 +49,7 @@ class Page:
         self.interface = interface
         self.status = Status(supervisord, restarts, configured)
         self.token = secrets.token_urlsafe()
-        self._html = page()
+        self._html = PAGE
         self._headers = dict(HEADERS, **{'Content-Security-Policy': _policy(self._html)})
         self._gets = {'': self._redirect, '/': self._page, '/status': self._status}
         self._posts = {'/restart': self._restart, '/update': self._update,
@@ -259,6 +259,10 @@ def page() -> bytes:
                            for kind in ('html', 'css', 'js'))
     return (html.replace(b'<style></style>', b'<style>\n%s</style>' % style)
             .replace(b'<script></script>', b'<script>\n%s</script>' % script))
+
+
+# Read while supervisord may read it (supervisor_restarter/__init__.py).
+PAGE = page()
 
 
 def _policy(html: bytes) -> str:

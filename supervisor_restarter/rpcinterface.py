@@ -4,7 +4,7 @@ import functools
 import inspect
 import traceback
 import types
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, List, Optional, Sequence
 
 from supervisor.http import NOT_DONE_YET
 from supervisor.options import split_namespec
@@ -15,6 +15,7 @@ from supervisor_restarter import options as plugin_options
 from supervisor_restarter.daemon import configuration
 from supervisor_restarter.daemon.mainloop import MainLoop
 from supervisor_restarter.daemon.readiness import Readiness
+from supervisor_restarter.daemon.start import keep_from_starting
 from supervisor_restarter.page import Page
 from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.plan import Action, Plan
@@ -22,6 +23,9 @@ from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.text import kind, shown
 
 API_VERSION = '3.3'
+
+# Where the factory of a section of ours may be.
+_OUR_MODULES = (__package__, __name__, 'supervisor.plugins.restarter')
 
 
 class _RPCMethod:
@@ -110,12 +114,15 @@ class RestarterNamespaceRPCInterface:
         """
         self._update('restartProcessGroup')
         group = self._group_name(name)
-        call = self._call('restartProcessGroup', group, options, 'processes', 'reread', 'resume')
+        flags = 'processes', 'reread', 'resume'
+        call = self._call('restartProcessGroup', group, options, *flags)
         if call.resume:
             names, settings, reread = self._restarts.left(group)
             call = plugin_options.from_call(settings, options)._replace(
                 processes=names, reread=call.reread or reread)
         plan = self._plan(group, restart=True) if call.reread else None
+        if call.reread and not call.resume:  # the file may have other options by now
+            call = self._call('restartProcessGroup', group, options, *flags)
         plan = self._restarts.limited(group, plan, call.processes, call.settings.only_running)
         return self._begin(group, call, plan, call.processes if call.resume else None)
 
@@ -138,8 +145,11 @@ class RestarterNamespaceRPCInterface:
         """
         self._update('updateProcessGroup')
         group = self._group_name(name)
-        call = self._call('updateProcessGroup', group, options, 'processes', 'dry_run')
-        plan = self._restarts.limited(group, self._plan(group), call.processes,
+        flags = 'processes', 'dry_run'
+        self._call('updateProcessGroup', group, options, *flags)
+        plan = self._plan(group)
+        call = self._call('updateProcessGroup', group, options, *flags)
+        plan = self._restarts.limited(group, plan, call.processes,
                                       call.settings.only_running)
         if call.dry_run:
             return [slot.struct() for slot in plan.slots]
@@ -157,10 +167,12 @@ class RestarterNamespaceRPCInterface:
                                stopping, starting, restarted, failed, removed; surging, how many
                                of these have two processes now; began, when it was called, in
                                seconds since the epoch (0: never); elapsed in seconds; awaiting, an
-                               array of structs of name, awaited and seen, for those that are to
-                               become ready; faults, an array of structs of code, text, group and
-                               name; slots, if asked for, an array of structs of name, phase and
-                               changes, an array of the phases so far and their seconds
+                               array of structs for what is waited for: name, phase (leaving,
+                               starting, ready), the seconds so far and their limit, and for one
+                               that is to become ready what is awaited and was seen; faults and
+                               warnings, arrays of structs of code, text, group and name; slots,
+                               if asked for, an array of structs of name, phase and changes, an
+                               array of the phases so far and their seconds
         """
         self._update('getRestartInfo')
         if not isinstance(slots, bool):
@@ -187,10 +199,15 @@ class RestarterNamespaceRPCInterface:
 
     def _plan(self, group: str, restart: bool = False) -> Plan:
         try:
-            configs = configuration.read(self.supervisord.options)
-        except configuration.CannotReread as why:
+            file = configuration.read(self.supervisord.options)
+            section = next((section for factory, section in file.sections.items()
+                            if factory.__module__ in _OUR_MODULES), {})
+            configured = plugin_options.from_config(section, self.supervisord.options.logger.warn)
+        except (configuration.CannotReread, plugin_options.BadOption) as why:
             raise RPCError(Faults.CANT_REREAD, '%s: %s' % (group, why)) from None
-        return self._restarts.plan(group, configs, restart)
+        plan = self._restarts.plan(group, file.groups, restart)
+        self._configured.take_over(configured)
+        return plan
 
     def _begin(self, group: str, call: plugin_options.Call, plan: Plan,
                of: Optional[Sequence[str]]) -> Any:
@@ -251,28 +268,33 @@ def _ascii(value: Any) -> Any:
     return value.encode('ascii', 'backslashreplace').decode() if isinstance(value, str) else value
 
 
-def make_rpcinterface(supervisord: Any, **config: str) -> RestarterNamespaceRPCInterface:
+def make_rpcinterface(supervisord: Any,
+                      **config: str) -> Optional[RestarterNamespaceRPCInterface]:
     """Make the restarter namespace for one of supervisord's HTTP servers.
 
-    `config` are the options of the section [rpcinterface:restarter], as text. Raises
-    BadOption, a ValueError, for a wrong value; supervisord does not start then. Raises SystemExit
+    `config` are the options of the section [rpcinterface:restarter], as text. For a wrong value it
+    returns None, and supervisord ends with a sentence before it has started. Raises SystemExit
     where it is supervisorctl's section that names this factory.
     """
     if not hasattr(supervisord, 'process_groups'):  # it is a supervisorctl
         supervisord.options.usage(
             "a section [ctlplugin:...] names the factory of supervisord's interface; its own is "
             'supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerplugin')
-    logger = supervisord.options.logger
+    said: List[str] = []
     try:
-        configured = plugin_options.from_config(config, logger.warn)
+        configured = plugin_options.from_config(config, said.append)
     except plugin_options.BadOption as why:
-        logger.critical('restarter: %s' % why)
-        raise
+        return keep_from_starting(supervisord, str(why))
     # All HTTP servers of a supervisord share these, so they are kept with it.
     if not hasattr(supervisord, 'restarter_mainloop'):
+        said += configured.for_no_group(
+            [each.name for each in supervisord.options.process_group_configs])
+        for sentence in said:
+            supervisord.options.logger.warn(sentence)
         restarts = Restarts(supervisord, readiness=Readiness(supervisord.options))
         supervisord.restarter_mainloop = MainLoop(supervisord.options, restarts)
-    mainloop = supervisord.restarter_mainloop
+        supervisord.restarter_configured = configured
+    mainloop, configured = supervisord.restarter_mainloop, supervisord.restarter_configured
     interface = RestarterNamespaceRPCInterface(supervisord, mainloop.restarts, mainloop, configured)
     if configured.page and not hasattr(supervisord, 'restarter_page'):
         supervisord.restarter_page = Page(supervisord, interface, mainloop.restarts, configured)

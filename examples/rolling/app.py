@@ -1,5 +1,6 @@
 """A web application: it answers with the id of the process that serves it."""
 
+import contextlib
 import os
 import socket
 from typing import Any, Awaitable, Callable, Dict
@@ -29,5 +30,6 @@ async def app(scope: Message, receive: Callable[[], Awaitable[Message]],
 def tell_that_it_is_ready() -> None:
     """Send READY=1, as sd_notify(3) does, to whoever has started this process and waits for it."""
     if 'NOTIFY_SOCKET' in os.environ:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        with contextlib.suppress(OSError), socket.socket(
+                socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.sendto(b'READY=1', os.environ['NOTIFY_SOCKET'])

@@ -135,7 +135,8 @@ def _subject(group: str, about: Dict[str, Any]) -> str:
 
 
 def _info_lines(group: str, info: Dict[str, Any]) -> List[Line]:
-    about = [Line(make_namespec(group, entry['name']), 'awaiting ' + awaited(entry))
+    about = [Line(make_namespec(group, entry['name']),
+                  ('awaiting ' if entry['awaited'] else '') + awaited(entry))
              for entry in info['awaiting']] + fault_lines(group, info['faults'])
     return [Line(group, summary(info)),
             *(Line('  ' + line.subject, line.statement) for line in about)]

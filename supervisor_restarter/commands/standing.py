@@ -23,6 +23,8 @@ def awaited(entry: Dict[str, Any]) -> str:
 
 def _phase(entry: Dict[str, Any]) -> str:
     phase, limit = entry.get('phase', ''), entry.get('limit', 0.0)
+    if phase == 'starting' and entry.get('awaited'):
+        return ''  # what is awaited says it
     if not limit:
         return phase
     if phase == 'ready':

@@ -2,7 +2,7 @@
 
 import copy
 from types import SimpleNamespace
-from typing import Any, Dict, Iterable, Optional, Tuple
+from typing import Any, Dict, Iterable, NamedTuple, Optional, Tuple
 
 from supervisor.options import ProcessException
 
@@ -11,11 +11,19 @@ class CannotReread(ValueError):
     """Why the file cannot be read, as a sentence."""
 
 
-def read(options: Any) -> Dict[str, Any]:
-    """Return the configurations of the groups in the file, by name.
+class File(NamedTuple):
+    """What the file says: the configurations of the groups, by name, and by its factory the
+    options of each section [rpcinterface:...], as text.
+    """
 
-    `options` are supervisord's, and as they were afterwards. Raises CannotReread, whatever it is
-    that cannot be read, understood or found.
+    groups: Dict[str, Any]
+    sections: Dict[Any, Dict[str, str]]
+
+
+def read(options: Any) -> File:
+    """Read the file of supervisord's `options`, which are as they were afterwards.
+
+    Raises CannotReread, whatever it is that cannot be read, understood or found.
     """
     # supervisorctl reread also sets what the file says about supervisord itself, such as its
     # pidfile, though nobody acts on it (supervisor/options.py: Options.process_config). So a copy
@@ -33,7 +41,8 @@ def read(options: Any) -> Dict[str, Any]:
         for each in [config, *config.process_configs]:
             each.options = options
         groups.setdefault(config.name, config)  # supervisor/supervisord.py: add_process_group
-    return groups
+    sections = reader.configroot.supervisord.rpcinterface_factories
+    return File(groups, {factory: options for _, factory, options in sections})
 
 
 def take_over(options: Any, config: Any) -> None:
@@ -65,5 +74,5 @@ def cannot_start(group: Any, configs: Iterable[Any]) -> Optional[Tuple[str, str]
 def _sentence(why: BaseException) -> str:
     text = ' '.join(str(why).split())
     if not text.isprintable():
-        text = text.encode('unicode_escape').decode()
+        text = ascii(text)[1:-1]
     return text if isinstance(why, ValueError) else '%s: %s' % (type(why).__name__, text)

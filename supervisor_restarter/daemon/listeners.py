@@ -161,6 +161,7 @@ class Listeners:
         self._warned = False
         self._table = Table({}, {})
         self._until = float('-inf')
+        self._network = 0
         self._owners: Dict[int, int] = {}
         self._search: Optional[Iterator[None]] = None
         self._search_again = float('-inf')
@@ -180,7 +181,9 @@ class Listeners:
         if not wanted or not pid:
             return set()
         try:
-            if os.stat('/proc/%d/ns/net' % pid).st_ino != os.stat('/proc/self/ns/net').st_ino:
+            if not self._network:
+                self._network = os.stat('/proc/self/ns/net').st_ino
+            if os.stat('/proc/%d/ns/net' % pid).st_ino != self._network:
                 self._cannot('pid %d is in another network namespace' % pid)
             found, hidden = _look_into(pid, wanted)
         except FileNotFoundError:  # it has ended; or /proc hides it (proc(5), hidepid)

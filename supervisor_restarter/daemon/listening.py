@@ -46,8 +46,9 @@ def note(listeners: Listeners, process: Any, declared: Any, surge: bool) -> Note
     try:
         table = listeners.table()
         inodes = listeners.held(pid, table.addresses) - _of_supervisord(process)
-        words = ' '.join([config.command, *(config.environment or {}).values()])
-        addresses = fixed({table.addresses[inode] for inode in inodes}, pid, words)
+        if inodes:
+            words = ' '.join([config.command, *(config.environment or {}).values()])
+            addresses = fixed({table.addresses[inode] for inode in inodes}, pid, words)
     except (CannotSee, OSError) as why:
         asked = declared is not None and declared.family is not None
         refusal = ('with max_surge it cannot be seen whether the new process answers at %s, or the '
@@ -56,11 +57,12 @@ def note(listeners: Listeners, process: Any, declared: Any, surge: bool) -> Note
         return Noted(pid, config, surge, refusal=refusal, why=str(why))
     refusal = ''
     if surge:
-        # What serves on a port may have a path beside it, such as gunicorn's control socket: the
-        # next one takes it over, as in any restart.
+        # What serves on a port, or on supervisord's socket, may have a path beside it, such as
+        # gunicorn's control socket: the next one takes it over, as in any restart.
         paths = [address for address in addresses if address.is_path]
         addresses = [address for address in addresses if not address.is_path]
-        if paths and not any(address.port for address in addresses):
+        if paths and not _of_supervisord(process) and not any(
+                address.port for address in addresses):
             refusal = ('with max_surge its successor would take %s away, on which pid %d listens'
                        % (paths[0], pid))
     return Noted(pid, config, surge, tuple(addresses), frozenset(inodes), refusal)

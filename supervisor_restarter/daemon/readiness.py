@@ -1,10 +1,9 @@
 """What programs declare of their readiness, and the watches that see it."""
 
 import math
-import os
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
-from supervisor_restarter.daemon import declaration
+from supervisor_restarter.daemon import declaration, process_groups
 from supervisor_restarter.daemon.declaration import Declaration
 from supervisor_restarter.daemon.listeners import Listeners
 from supervisor_restarter.daemon.listening import Listening, Noted, Own, note
@@ -80,16 +79,13 @@ class Readiness:
             watches.append(Running(noted))
         return Together(watches) if len(watches) > 1 else watches[0] if watches else None
 
-
     def group_lives(self, pid: int) -> bool:
         """Whether there are processes of the group that a process has led (Supervisor's do)."""
-        try:
-            os.killpg(pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
+        return process_groups.has_anybody(pid)
+
+    def groups_that_run(self, pids: Iterable[int]) -> Set[int]:
+        """Return those of these whose groups have processes that run."""
+        return process_groups.that_run(pids)
 
 
 class Running:

@@ -1,6 +1,6 @@
 """The place of the plugin until 1.1.0, for configurations that still name it."""
 
-import supervisor_restarter
+from supervisor_restarter import rpcinterface
 
 _OLD = 'supervisor.plugins.restarter:make_rpcinterface'
 _NEW = 'supervisor_restarter:make_rpcinterface'
@@ -11,7 +11,7 @@ def make_rpcinterface(supervisord, **config):
 
     See `supervisor_restarter.rpcinterface.make_rpcinterface`.
     """
-    interface = supervisor_restarter.make_rpcinterface(supervisord, **config)
+    interface = rpcinterface.make_rpcinterface(supervisord, **config)
     # supervisord calls this once for each of its HTTP servers (supervisor/http.py:
     # make_http_servers).
     if not hasattr(supervisord, 'restarter_old_name_logged'):

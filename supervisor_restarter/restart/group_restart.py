@@ -15,20 +15,16 @@ from supervisor_restarter.restart.handover import (
     check_surge,
     name_of_slot,
 )
-from supervisor_restarter.restart.pacing import Progress, Times, pacing_for
+from supervisor_restarter.restart.pacing import Times, Turns, pacing_for
 from supervisor_restarter.restart.plan import Action, Plan, to_restart
-from supervisor_restarter.restart.processes import Processes, comes_up
+from supervisor_restarter.restart.processes import Orphans, Processes, comes_up
 from supervisor_restarter.restart.report import Report
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.slot import PENDING, Phase, Slot, Window, slots_of
+from supervisor_restarter.restart.slot import PENDING, Phase, Slot, slots_of
 from supervisor_restarter.restart.slot_restart import SPAWN, TURN, SlotRestart
 
 # How long the work of one pass may hold supervisord's main loop, in seconds.
 SLICE = 0.04
-
-# How long the children of a process may take to follow it, in seconds, before they count as left
-# behind.
-TO_FOLLOW = 1.0
 
 
 class GroupRestart:
@@ -66,31 +62,28 @@ class GroupRestart:
         if settings.max_surge:
             check_surge([slot for slot in slots.values() if not slot.found_down], self._processes,
                         clock)
-        self._pacing = pacing_for(settings, self.plan.size)
         self._times = Times(settings, slots.values(), clock)
         self._report = Report(self.name, slots, self._times.began, self._processes.log)
         hand_over = HandOver(self._processes, clock)
         self._stories = {name: SlotRestart(slot, self._processes, hand_over, self._report,
                                            self._times) for name, slot in slots.items()}
         self._at_once = [slot for slot in slots.values() if slot.found_down]
-        # The next one to have its turn stands last. What is removed goes after all others: until
-        # then it serves.
-        self._waiting = sorted((slot for slot in slots.values() if not slot.found_down),
-                               key=lambda slot: (not slot.is_removed, slot.rank))
-        self._turns = len(self._waiting)
+        self._turns = Turns(pacing_for(settings, self.plan.size), slots.values(), self._times,
+                            self._report)
         self._down: List[Tuple[int, str]] = []  # the ranks of those that may be spawned
         self._active: Dict[str, Slot] = {}
-        self._held: Dict[str, Set[str]] = {Window.DOWN: set(), Window.SURGE: set()}
-        self._not_up: Set[str] = set()  # they wait for their turn, or are kept
         self._kept = {planned.name for planned in self.plan.having(Action.KEEP) if planned.runs}
-        self._deadlines: Dict[str, float] = {}  # of those that hold a place, when rolling
-        self._moved = self._times.began
-        self._orphans_until = math.inf
+        self._orphans = Orphans(readiness, self._report, clock)
         what = ('restarting %d processes' % len(slots) if self.plan.config is None
                 else 'updating: %s' % str(plan))
-        self._processes.log('info', '%s, %s' % (what, self._pacing))
+        self._processes.log('info', '%s, %s' % (what, self.way))
 
     # what others ask
+
+    @property
+    def way(self) -> str:
+        """How it goes, in words."""
+        return str(self._turns.pacing)
 
     @property
     def outcome(self) -> Any:
@@ -109,20 +102,15 @@ class GroupRestart:
         """
         if self._at_once or self._down or self._next_turn():
             return 0.0
-        now = self.clock.monotonic()
         times = [self._agenda.due()]
         if self.outcome is None:
-            times.append(self._deadline())
-        if self._orphans_until < math.inf:
-            times.append(now + TO_FOLLOW / 20)
-        seconds = min(times) - now
-        if self._waiting and not self._report.settles:
-            seconds = min(seconds, self._pacing.next_in(now - self._times.began))
-        return max(0.0, seconds)
+            times.append(self._turns.deadline(self._active.values()))
+        seconds = min(times) - self.clock.monotonic()
+        return max(0.0, min(seconds, self._turns.next_in(), self._orphans.due()))
 
     def info(self) -> Dict[str, Any]:
         """Return the struct of `getRestartInfo`."""
-        return self._report.info(self._active.values(), self.clock.monotonic())
+        return self._report.info(self._active.values(), self._times)
 
     def slots(self) -> List[Dict[str, Any]]:
         """Return the array `slots` of that struct."""
@@ -151,9 +139,9 @@ class GroupRestart:
         self._break_off(Faults.FAILED, explanation)
 
     def group_removed(self) -> None:
-        """End the restart, since somebody else has removed its group."""
+        """End the restart, since its group is no longer there."""
         if not self.finished:
-            self._break_off(Faults.BAD_GROUP, 'removed during its restart')
+            self._end_with_its_group()
 
     def advance(self, everything: bool = True, seconds: float = SLICE) -> None:
         """Make one pass, of about `seconds` at most; `due` tells when the next one is.
@@ -163,10 +151,9 @@ class GroupRestart:
         """
         if self.finished:
             return
-        if self.supervisord.options.mood < SupervisorStates.RUNNING:
-            self._break_off(Faults.SHUTDOWN_STATE, 'supervisord is stopping')
-        elif self.supervisord.process_groups.get(self.name) is not self.group:
-            self.group_removed()
+        if (self.supervisord.options.mood < SupervisorStates.RUNNING
+                or self.supervisord.process_groups.get(self.name) is not self.group):
+            self._end_with_its_group()
         else:
             until = self.clock.monotonic() + seconds
             self._processes.reap(until, self.clock)
@@ -205,25 +192,23 @@ class GroupRestart:
             now = self.clock.monotonic()
 
     def _check_time(self) -> None:
-        if self.outcome is not None or self.clock.monotonic() < self._deadline():
+        if self.outcome is not None or self.clock.monotonic() < self._turns.deadline(
+                self._active.values()):
             return
         for slot in [slot for slot in self._active.values() if slot.is_awaited]:
             self._go_on(slot)  # for these there is a fault of their own
-        deadline = self._deadline()
+        deadline = self._turns.deadline(self._active.values())
         if self.clock.monotonic() < deadline:
             return
         if not self._report.settles:
-            late = [name for name, when in self._deadlines.items() if when == deadline]
-            seconds = deadline - (self._times.began_for(self._report.slots[late[0]]) if late
-                                  else deadline - self._times.longest)
             self._settle(Faults.TIMEOUT, 'after %.6g seconds %s' % (
-                seconds, self._report.pending()))
+                self._turns.time_until(deadline), self._report.pending()))
         self._report.give_answer()
 
     def _give_turns(self, until: float) -> None:
         turn = self._next_turn()
         while turn:
-            slot = self._waiting.pop()
+            slot = self._turns.take()
             if self._stories[slot.name].waits_for != TURN:
                 self._go_on(slot)
             self._go_on(slot, turn)
@@ -231,34 +216,20 @@ class GroupRestart:
 
     def _conclude(self) -> None:
         report = self._report
-        if not report.settles and self._pacing.used_up(report.failed):
+        if self.finished:
+            return
+        if not report.settles and self._turns.pacing.used_up(report.failed):
             left = report.left_as_they_were()
             if left:
                 self._settle(Faults.STOPPED_EARLY, '%d failed, %d of %d processes left as they were'
                              % (len(report.faults), left, len(report.slots)))
-        if self._active or self._at_once or (self._waiting and not report.settles):
+        if self._active or self._at_once or self._turns.go_on:
             return
         for slot in report.slots.values():
             if slot.phase == Phase.RESTARTED:
                 self._go_on(slot)
-        if not self._active and not self._waits_for_orphans():
+        if not self._active and not self._orphans.are_awaited(report.slots.values()):
             self._end()
-
-    def _waits_for_orphans(self) -> bool:
-        """Whether processes that were left behind may be about to end too; else warn of them."""
-        left = []
-        for slot in self._report.slots.values():
-            slot.orphaned = list(filter(self._processes.group_lives, slot.orphaned))
-            left += [(slot, pid) for pid in slot.orphaned]
-        if left and self._orphans_until == math.inf:
-            self._orphans_until = self.clock.monotonic() + TO_FOLLOW
-        if left and self.clock.monotonic() < self._orphans_until:
-            return True
-        for slot, pid in left:
-            self._report.warn(
-                slot, Faults.LEFT_BEHIND, 'pid %d has ended, and others of its process group run '
-                'on: begin the command of the program with exec, or set stopasgroup = true' % pid)
-        return False
 
     # how it ends
 
@@ -270,6 +241,12 @@ class GroupRestart:
     def _break_off(self, code: int, explanation: str) -> None:
         self._report.break_off(code, explanation)
         self._end()
+
+    def _end_with_its_group(self) -> None:
+        if self.supervisord.options.mood < SupervisorStates.RUNNING:
+            self._break_off(Faults.SHUTDOWN_STATE, 'supervisord is stopping')
+        else:
+            self._break_off(Faults.BAD_GROUP, 'removed during its restart')
 
     def _end(self) -> None:
         self._report.give_answer()
@@ -288,22 +265,23 @@ class GroupRestart:
 
     def _go_on(self, slot: Slot, turn: str = '') -> None:
         """Let the story of a slot go on until it waits again, and note where it stands then."""
+        if self.finished:
+            return  # somebody has removed the group in the midst of this pass
         story, name, phase = self._stories[slot.name], slot.name, slot.phase
         story.go_on(turn)
         if slot.phase != phase:
-            self._moved = slot.since
+            self._turns.note_moved(slot.since)
         active = slot.active
         not_up = (slot.phase == Phase.WAITING and not active and not slot.is_removed
                   and slot.state != ProcessStates.RUNNING)
-        if not (active or not_up or name in self._active or name in self._not_up):
+        if not (active or not_up or name in self._active or name in self._turns.not_up):
             return  # it waits for its turn as before, or is done
-        (self._not_up.add if not_up else self._not_up.discard)(name)
+        self._turns.note_coming(name, not_up)
+        self._turns.note_place(slot)
         if active:
             self._active[name] = slot
         else:
             self._active.pop(name, None)
-        if self._pacing.is_rolling:
-            self._note_place(slot)
         if story.waits_for == SPAWN:
             bisect.insort(self._down, slot.rank)
         elif active or not_up:
@@ -312,47 +290,18 @@ class GroupRestart:
             return
         self._agenda.forget(name)
 
-    def _note_place(self, slot: Slot) -> None:
-        windows = slot.windows
-        for window, names in self._held.items():
-            (names.add if window in windows else names.discard)(slot.name)
-        if windows:
-            self._deadlines[slot.name] = self._times.deadline_of(slot)
-        else:
-            self._deadlines.pop(slot.name, None)
-
     def _look_at_kept(self, name: str) -> None:
         process = self.group.processes.get(name)
-        coming = process is not None and comes_up(process)
-        (self._not_up.add if coming else self._not_up.discard)(name)
+        self._turns.note_coming(name, process is not None and comes_up(process))
 
     def _is_patient(self, slot: Slot) -> bool:
         """Whether nothing waits for this process to come up, but the end of the restart."""
-        return not (self._pacing.is_rolling or slot.declaration or slot.watch
-                    or self.settings.min_ready_seconds)
+        return slot.is_up_when_running and not (
+            self.settings.rolling or self.settings.min_ready_seconds)
 
     def _next_turn(self) -> str:
-        """Return which way the next turn goes now; '' where there is none."""
-        while self._waiting and self._waiting[-1].phase != Phase.WAITING:
-            self._waiting.pop()
-        if not self._waiting or self._at_once or self._report.settles:
-            return ''
-        return self._pacing.next_turn(Progress(
-            self.clock.monotonic() - self._times.began, self._turns,
-            self._turns - len(self._waiting), len(self._held[Window.DOWN]) + len(self._not_up),
-            len(self._held[Window.SURGE]), self._report.failed, self._waiting[-1].is_removed))
-
-    def _deadline(self) -> float:
-        """Return when the restart settles at the latest, and its caller is answered."""
-        goes_on = self._waiting and not self._report.settles
-        if self._pacing.is_rolling:
-            # Where nobody holds a place, the group waits for others to come up.
-            waits = self._moved + self._times.longest if goes_on else math.inf
-            return min(self._deadlines.values(), default=waits)
-        whole = self._times.whole
-        if self.clock.monotonic() < whole or goes_on:
-            return whole
-        return min(map(self._times.deadline_of, self._active.values()), default=math.inf)
+        # What is down already is started before anything is stopped.
+        return '' if self._at_once else self._turns.next()
 
 
 class _Agenda:

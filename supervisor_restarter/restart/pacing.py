@@ -3,10 +3,10 @@ it has time.
 """
 
 import math
-from typing import Any, Iterable, NamedTuple
+from typing import Any, Dict, Iterable, NamedTuple, Set
 
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.slot import Phase, Slot
+from supervisor_restarter.restart.slot import Phase, Slot, Window
 
 # Which way the turn of a slot goes: the old process is stopped first, or the new one started first.
 STOP_FIRST, START_FIRST = 'stop first', 'start first'
@@ -125,6 +125,87 @@ def pacing_for(settings: Settings, total: int):
     return Staggered(settings.stagger_factor, settings.delay)
 
 
+class Turns:
+    """Whose turn comes next: the slots that wait for it, and those that hold a place.
+
+    `not_up` are the names of processes that wait for their turn, or are kept, and come up by
+    themselves. Slots whose process is found down need no turn.
+    """
+
+    def __init__(self, pacing: Any, slots: Iterable[Slot], times: 'Times', report: Any):
+        self.pacing = pacing
+        self.times = times
+        self.report = report
+        # The next one stands last. What is removed goes after all others: until then it serves.
+        self._waiting = sorted((slot for slot in slots if not slot.found_down),
+                               key=lambda slot: (not slot.is_removed, slot.rank))
+        self._total = len(self._waiting)
+        self.not_up: Set[str] = set()
+        self._held: Dict[str, Set[str]] = {Window.DOWN: set(), Window.SURGE: set()}
+        self.deadlines: Dict[str, float] = {}  # of those that hold a place
+        self._moved = times.began
+
+    @property
+    def go_on(self) -> bool:
+        """Whether there are turns to come."""
+        return bool(self._waiting) and not self.report.settles
+
+    def next(self) -> str:
+        """Return which way the next turn goes now; '' where there is none."""
+        while self._waiting and self._waiting[-1].phase != Phase.WAITING:
+            self._waiting.pop()
+        if not self.go_on:
+            return ''
+        return self.pacing.next_turn(Progress(
+            self.times.clock.monotonic() - self.times.began, self._total,
+            self._total - len(self._waiting), len(self._held[Window.DOWN]) + len(self.not_up),
+            len(self._held[Window.SURGE]), self.report.failed, self._waiting[-1].is_removed))
+
+    def next_in(self) -> float:
+        """Return in how many seconds time alone lets a turn come."""
+        elapsed = self.times.clock.monotonic() - self.times.began
+        return self.pacing.next_in(elapsed) if self.go_on else math.inf
+
+    def take(self) -> Slot:
+        """Return the slot whose turn comes, which waits no more."""
+        return self._waiting.pop()
+
+    def note_moved(self, when: float) -> None:
+        """Note that something has happened, at a monotonic time."""
+        self._moved = when
+
+    def note_coming(self, name: str, comes: bool) -> None:
+        """Note whether a process without a turn comes up by itself."""
+        (self.not_up.add if comes else self.not_up.discard)(name)
+
+    def note_place(self, slot: Slot) -> None:
+        """Note whether a slot holds a place, and until when it may."""
+        if self.pacing.is_rolling:
+            windows = slot.windows
+            for window, names in self._held.items():
+                (names.add if window in windows else names.discard)(slot.name)
+            self.deadlines.pop(slot.name, None)
+            if windows:
+                self.deadlines[slot.name] = self.times.deadline_of(slot)
+
+    def deadline(self, active: Iterable[Slot]) -> float:
+        """Return when the restart settles at the latest, and its caller is answered."""
+        if self.pacing.is_rolling:
+            # Where nobody holds a place, the group waits for others to come up.
+            waits = self._moved + self.times.longest if self.go_on else math.inf
+            return min(self.deadlines.values(), default=waits)
+        whole = self.times.whole
+        if self.times.clock.monotonic() < whole or self.go_on:
+            return whole
+        return min(map(self.times.deadline_of, active), default=math.inf)
+
+    def time_until(self, deadline: float) -> float:
+        """Return how many seconds those had whose deadline it is."""
+        late = [name for name, when in self.deadlines.items() if when == deadline]
+        return deadline - self.times.began_for(self.report.slots[late[0]]) if late else (
+            self.times.longest)
+
+
 class Times:
     """Until when a restart, and each of its slots, has time, in monotonic seconds.
 
@@ -156,8 +237,7 @@ class Times:
         """
         when = self.whole
         if self._rolling and slot.phase == Phase.STOPPING:
-            leaving = slot.process if slot.predecessor is None else slot.predecessor
-            when = slot.since + leaving.config.stopwaitsecs + TO_BE_GONE
+            when = slot.since + slot.leaving.config.stopwaitsecs + TO_BE_GONE
         elif self._rolling and slot.phase == Phase.STARTING:
             when = slot.since + (self._timeout or _to_come_up(slot)) + self.min_ready_seconds
         return max(when, slot.watch.extended_until) if slot.is_awaited else when

@@ -1,6 +1,7 @@
 """What a restart does to the processes of its group."""
 
-from typing import Any, Callable
+import math
+from typing import Any, Callable, Iterable
 
 from supervisor.datatypes import RestartUnconditionally
 from supervisor.states import ProcessStates
@@ -12,6 +13,10 @@ from supervisor_restarter.daemon.words import listen_to
 from supervisor_restarter.restart.configs import Configs
 from supervisor_restarter.restart.faults import Failed, Faults
 from supervisor_restarter.restart.slot import Slot
+
+# How long the children of a process may take to follow it, in seconds, before they count as left
+# behind.
+TO_FOLLOW = 1.0
 
 
 class Processes:
@@ -58,12 +63,8 @@ class Processes:
 
     def note_orphans(self, slot: Slot, pid: int) -> None:
         """Note that a process of a slot has ended; others of its process group may have stayed."""
-        if pid and self.group_lives(pid):
+        if pid and self.readiness is not None and self.readiness.group_lives(pid):
             slot.orphaned.append(pid)
-
-    def group_lives(self, pid: int) -> bool:
-        """Whether there are processes of the group that a process has led."""
-        return self.readiness is not None and self.readiness.group_lives(pid)
 
     def stop(self, process: Any) -> None:
         """Tell a process to stop. Raises Failed."""
@@ -152,3 +153,36 @@ def comes_up(process: Any) -> bool:
         return config.autorestart is RestartUnconditionally or (
             bool(config.autorestart) and process.exitstatus not in config.exitcodes)
     return state in (ProcessStates.STARTING, ProcessStates.BACKOFF)
+
+
+class Orphans:
+    """The children of processes that have ended, as far as they have not followed them.
+
+    A process leads a process group of its own, so what is left of that has been left behind.
+    """
+
+    def __init__(self, readiness: Any, report: Any, clock: Any):
+        self.readiness = readiness
+        self.report = report
+        self.clock = clock
+        self._until = math.inf
+
+    def due(self) -> float:
+        """Return the seconds until they are to be looked at again."""
+        return TO_FOLLOW / 20 if self._until < math.inf else math.inf
+
+    def are_awaited(self, slots: Iterable[Slot]) -> bool:
+        """Whether some may be about to end too; else warn of those that are left."""
+        left = [(slot, pid) for slot in slots for pid in slot.orphaned]
+        if left:
+            running = self.readiness.groups_that_run(pid for _, pid in left)
+            left = [(slot, pid) for slot, pid in left if pid in running]
+        if left and self._until == math.inf:
+            self._until = self.clock.monotonic() + TO_FOLLOW
+        if left and self.clock.monotonic() < self._until:
+            return True
+        for slot, pid in left:
+            self.report.warn(
+                slot, Faults.LEFT_BEHIND, 'pid %d has ended, and others of its process group run '
+                'on: begin the command of the program with exec, or set stopasgroup = true' % pid)
+        return False

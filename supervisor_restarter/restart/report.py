@@ -1,9 +1,15 @@
 """What a restart tells: to its caller the outcome, and to all others how it stands."""
 
+import itertools
 from typing import Any, Callable, Dict, Iterable, List, Optional, Union
 
 from supervisor_restarter.restart.faults import Failed, Fault, RPCError
+from supervisor_restarter.restart.pacing import Times
 from supervisor_restarter.restart.slot import PENDING, Phase, Slot, count
+
+# How long a process may take to leave before that is worth a word, in seconds; and of how many
+# processes there is a word.
+LONG, LONGEST = 1.0, 200
 
 
 class Report:
@@ -83,20 +89,35 @@ class Report:
         return '%s %d of %d processes in %.3f seconds' % (
             verb, done, len(self.slots), self.ended - self.began)
 
-    def info(self, active: Iterable[Slot], now: float) -> Dict[str, Any]:
-        """Return the struct of `getRestartInfo`; `now` is a monotonic time."""
-        active = list(active)
+    def info(self, active: Iterable[Slot], times: Times) -> Dict[str, Any]:
+        """Return the struct of `getRestartInfo`."""
+        active, now = list(active), times.clock.monotonic()
+        awaiting = (self._awaited(slot, times, now) for slot in active)
         state = ('FINISHED' if self.ended is not None else
                  'SETTLING' if self.settles else 'RESTARTING')
         return dict(count(self.slots.values()), group=self.group, state=state,
                     total=len(self.slots),
                     elapsed=(now if self.ended is None else self.ended) - self.began,
                     surging=sum(slot.second is not None for slot in active),
-                    awaiting=[{'name': slot.name, 'awaited': slot.watch.awaited,
-                               'seen': slot.watch.seen} for slot in active if slot.is_awaited
-                              or slot.is_awaited_to_run],
+                    awaiting=list(itertools.islice(filter(None, awaiting), LONGEST)),
                     faults=self._faults(),
                     warnings=[warning.struct() for warning in self.warnings])
+
+    @staticmethod
+    def _awaited(slot: Slot, times: Times, now: float) -> Dict[str, Any]:
+        """Return what a slot waits for, and for how long; nothing where that is not worth a word.
+        """
+        told = {'name': slot.name, 'awaited': '', 'seen': '', 'phase': 'starting',
+                'seconds': now - slot.since, 'limit': 0.0}
+        if slot.is_awaited or slot.is_awaited_to_run:
+            limit = times.deadline_of(slot) - times.began_for(slot)
+            return dict(told, awaited=slot.watch.awaited, seen=slot.watch.seen, limit=limit)
+        if slot.phase == Phase.STOPPING and now - slot.since >= LONG:
+            return dict(told, phase='leaving', limit=slot.leaving.config.stopwaitsecs)
+        if slot.phase == Phase.STARTING and slot.up_since <= now:
+            return dict(told, phase='ready', seconds=now - slot.up_since,
+                        limit=times.min_ready_seconds)
+        return {}
 
     def history(self) -> List[Dict[str, Any]]:
         """Return the array `slots` of that struct: the phases of each, in seconds since it began.

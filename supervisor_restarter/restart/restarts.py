@@ -1,6 +1,7 @@
 """Which restarts a supervisord has."""
 
 import contextlib
+import json
 import math
 import time
 import traceback
@@ -140,8 +141,9 @@ class Restarts:
         self._note_if_finished(name)
         self._running[name] = restart
         self._began[name] = int(self.clock.time())
-        self._left[name] = Left(tuple(of or (slot.name for slot in restart.plan.slots)), settings,
-                                restart.plan.config is not None)
+        names = [slot.name for slot in restart.plan.slots] if of is None else of
+        self._left[name] = Left(tuple(names), settings, restart.plan.config is not None)
+        self._tell('begin', restart)
         return restart
 
     def cancel(self, name: str) -> None:
@@ -244,6 +246,20 @@ class Restarts:
             self._left[name] = left._replace(
                 names=tuple(each for each in left.names if each not in done))
             del self._running[name]
+            told = self._last[name]
+            ending = told['faults'][-1:] if restart.outcome is not True else []
+            outcome = 'restarted' if restart.outcome is True else 'FAILED'
+            if ending and not ending[0]['name']:
+                outcome = ending[0]['text'].split(':')[0]
+            self._tell('end', restart, outcome=outcome, faults=told['faults'],
+                       warnings=told['warnings'], seconds=round(told['elapsed'], 3))
+
+    def _tell(self, event: str, restart: GroupRestart, **more: Any) -> None:
+        """Tell event listeners of REMOTE_COMMUNICATION that a restart begins or has ended."""
+        options = {option: value if isinstance(value, (int, float, type(None))) else str(value)
+                   for option, value in restart.settings._asdict().items()}
+        events.notify(events.RemoteCommunicationEvent('restarter', json.dumps(dict(
+            more, event=event, group=restart.name, way=restart.way, options=options))))
 
     def _idle_group(self, name: str) -> Any:
         group = self._group(name)
@@ -257,7 +273,7 @@ class Restarts:
     def _group(self, name: str) -> Any:
         group = self.supervisord.process_groups.get(name)
         if group is None:
-            raise RPCError(Faults.BAD_GROUP, '%s: no such group' % shown(name))
+            raise RPCError(Faults.BAD_GROUP, '%s: no such group' % (shown(name) or "''"))
         return group
 
     def _on_process_state(self, event: events.ProcessStateEvent) -> None:

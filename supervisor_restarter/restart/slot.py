@@ -1,5 +1,6 @@
 """The place of one process in its group: what is known of it in a restart."""
 
+import math
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from supervisor.options import make_namespec
@@ -59,7 +60,8 @@ class Slot:
     `predecessor` after it; `logs` is what both write to, `words` what the new one says.
     `declaration` is what the program declares of its readiness, and `noted` where the old process
     listened; `watch` sees whether the new process, whose process id is `watched`, is ready. `up`
-    says whether the new process was up when it was looked at last. `orphaned` are the ids of
+    says whether the new process was up when it was looked at last, `up_since` is the monotonic time
+    since when it is, before it has been so for `min_ready_seconds`. `orphaned` are the ids of
     processes that have ended, while others of their process groups ran. `changes` are the phases
     that the slot has come to, with the monotonic
     times.
@@ -67,7 +69,7 @@ class Slot:
 
     __slots__ = ('planned', 'name', 'process', 'state_at_call', 'pid_at_call', 'phase', 'successor',
                  'predecessor', 'logs', 'words', 'declaration', 'noted', 'watch', 'watched', 'up',
-                 'orphaned', 'changes')
+                 'up_since', 'orphaned', 'changes')
 
     def __init__(self, planned: Planned, process: Any, declaration: Any = None):
         self.planned = planned
@@ -85,6 +87,7 @@ class Slot:
         self.watch: Any = None
         self.watched = 0
         self.up = False
+        self.up_since = math.inf
         self.orphaned: List[int] = []
         self.changes: List[Tuple[str, float]] = []
 
@@ -134,6 +137,11 @@ class Slot:
         return self.process if self.successor is None else self.successor
 
     @property
+    def leaving(self) -> Any:
+        """The process that is to leave, where the slot is in that phase."""
+        return self.process if self.predecessor is None else self.predecessor
+
+    @property
     def active(self) -> bool:
         """Whether the restart has begun something here, and not finished it."""
         return self.phase in (Phase.STOPPING, Phase.STARTING) or self.second is not None
@@ -158,6 +166,11 @@ class Slot:
         """Whether the new process runs, and is not ready yet."""
         return (self.phase == Phase.STARTING and not self.ready
                 and self.newest.get_state() in UP_STATES)
+
+    @property
+    def is_up_when_running(self) -> bool:
+        """Whether nothing has to be seen of the new process but its state."""
+        return self.watch is None or (self.watch.ready and not self.watch.early)
 
     @property
     def is_awaited_to_run(self) -> bool:

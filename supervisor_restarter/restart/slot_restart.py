@@ -54,7 +54,6 @@ class SlotRestart:
         self.report = report
         self.times = times
         self._up_pid = 0
-        self._up_since = math.inf  # since when that one is up, in monotonic seconds
         self._story = self._from_call_to_end()
         self.waits_for: Optional[str] = next(self._story)
 
@@ -252,10 +251,10 @@ class SlotRestart:
             slot.watch is not None and slot.watch.early
             and process.get_state() == ProcessStates.STARTING))
         if not serves or process.pid != self._up_pid:
-            self._up_pid, self._up_since = process.pid, math.inf
+            self._up_pid, slot.up_since = process.pid, math.inf
         if serves:
-            self._up_since = min(self._up_since, now)
-        slot.up = (now >= self._up_since + self.times.min_ready_seconds
+            slot.up_since = min(slot.up_since, now)
+        slot.up = (now >= slot.up_since + self.times.min_ready_seconds
                    or process.get_state() == ProcessStates.EXITED)
         if slot.is_awaited and now >= self.times.deadline_of(slot):
             raise Failed(Faults.NOT_READY, 'after %.3g seconds: %s' % (
@@ -306,7 +305,7 @@ class SlotRestart:
         if slot.logs is not None:
             when = min(when, now + slot.logs.due())
         if not slot.up:
-            when = min(when, self._up_since + self.times.min_ready_seconds)
+            when = min(when, slot.up_since + self.times.min_ready_seconds)
         return when
 
     # where it stands

@@ -40,7 +40,7 @@ METHODS = st.sampled_from(['restartProcessGroup', 'updateProcessGroup', 'getRest
                            'cancelRestart'])
 NO_GROUP = VALUE.filter(lambda value: data(value) not in ('web', 'web:*', 'web:'))
 # hypothesis draws words of this source too, and among them the names of options.
-NO_OPTIONS = VALUE.filter(lambda value: value != {} and not (
+NO_OPTIONS = VALUE.filter(lambda value: value not in ({}, []) and not (
     isinstance(value, dict) and set(value) & {*FLAGS, *Settings._fields}))
 WITH_OPTIONS = st.sampled_from(['restartProcessGroup', 'updateProcessGroup'])
 

@@ -25,12 +25,28 @@ def in_the_file(value):
     ('max_surge', '0%', 'a whole number, 0 or greater, or a percentage above 0% and up to 100%'),
 ])
 def test_a_value_that_cannot_be_keeps_supervisord_from_starting(option, value, allowed):
-    daemon = Daemon(group('web', 1), {option: in_the_file(value)})
+    refused(Daemon(group('web', 1), {option: in_the_file(value)}, inet=True),
+            'restarter: %s = %r: must be %s' % (option, value, allowed))
+
+
+def test_a_supervisord_that_is_to_be_a_daemon_says_it_at_its_terminal():
+    refused(Daemon(group('web', 1), {'timeout': '0'}, daemonize=True), "restarter: timeout = '0': ")
+
+
+def refused(daemon, sentence):
+    """See that supervisord says the sentence, once, and no more, and leaves nothing."""
     try:
         done = subprocess.run([str(SCRIPTS / 'supervisord'), '-c', str(daemon.configuration)],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30,
+                              universal_newlines=True)
         assert done.returncode == 2
-        assert 'CRIT restarter: %s = %r: must be %s' % (option, value, allowed) in daemon.log()
+        said = done.stderr.splitlines()
+        assert said[0].startswith('Error: %s' % sentence)
+        assert [line[:13] for line in said[1:]] == ['For help, use']
+        assert daemon.log().count('CRIT %s' % sentence) == 1
+        assert 'Traceback' not in daemon.log() and 'spawned' not in daemon.log()
+        assert {path.name for path in daemon.folder.iterdir()} == {
+            'supervisord.conf', 'supervisord.log'}
     finally:
         daemon.stop()
 
@@ -44,16 +60,9 @@ def test_a_percentage_has_two_signs_in_the_file():
 
 def test_the_factory_of_the_commands_in_the_section_of_supervisord_is_one_sentence_at_the_start():
     plugin = PLUGIN.replace(RPCINTERFACE, CONTROLLERPLUGIN)
-    daemon = Daemon(group('web', 1), plugin=plugin)
-    try:
-        done = subprocess.run([str(SCRIPTS / 'supervisord'), '-c', str(daemon.configuration)],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
-        assert done.returncode == 2
-        assert daemon.log().count(
-            'CRIT restarter: a section [rpcinterface:...] names the factory of the commands for '
-            'supervisorctl; its own is supervisor.rpcinterface_factory = %s\n' % RPCINTERFACE) == 1
-    finally:
-        daemon.stop()
+    refused(Daemon(group('web', 1), plugin=plugin),
+            'restarter: a section [rpcinterface:...] names the factory of the commands for '
+            'supervisorctl; its own is supervisor.rpcinterface_factory = %s' % RPCINTERFACE)
 
 
 @pytest.mark.parametrize('factory', [RPCINTERFACE, 'supervisor_restarter.rpcinterface:'
@@ -82,9 +91,14 @@ def test_a_reload_says_that_it_restarted_also_when_a_wrong_value_then_keeps_supe
 
 
 def test_an_unknown_option_is_a_warning_and_the_known_ones_hold():
-    with Daemon(group('web', 2), {'dealy': '1', 'stagger_factor': '2'}) as daemon:
+    with Daemon(group('web', 2) + group('Db', 1), {
+            'dealy': '1', 'stagger_factor': '2', 'wbe.timeout': '5', 'Db.timeout': '5'},
+            inet=True) as daemon:
         daemon.wait_running('web')
+        assert daemon.log().count('WARN restarter: ') == 2
         assert 'WARN restarter: unknown option dealy; the options are ' in daemon.log()
+        assert ('WARN restarter: options for wbe, which is not a group; the groups are Db, web\n'
+                in daemon.log())
         daemon.rpc.restarter.restartProcessGroup('web')
         assert 'INFO restarter: web: restarting 2 processes, in 2 batches, 0.2 seconds apart' in (
             daemon.log())

@@ -85,8 +85,8 @@ def test_one_that_serves_on_a_path_is_refused_before_it_has_a_successor():
         before = daemon.pids('web')
         done = daemon.restart_group('--max-surge', '1', 'web')
         assert done.returncode == 2
-        assert ('web:web_0: with max_surge its successor would take unix:%s away, on which pid %d '
-                'listens' % (path, before['web_0'])) in done.stderr
+        assert ('web:web_0: with --max-surge its successor would take unix:%s away, on which pid '
+                '%d listens' % (path, before['web_0'])) in done.stderr
         assert 'web_0.new' not in daemon.log()
         assert daemon.pids('web') == before
         assert Call(daemon, 'web').result() is True  # stop first, it is the new one's
@@ -149,9 +149,9 @@ def test_listen_is_ready_when_it_listens_where_it_did():
     with Daemon(programs) as daemon:
         daemon.wait_running('web')
         wait_until(lambda: all(map(answers, ports)), 'all serve')
-        call = Call(daemon, 'web', {'max_unavailable': 1})
         seen = 'does not listen on 127.0.0.1:%d, where pid %d did' % (
             ports[1], daemon.pids('web')['web_%d' % ports[1]])
+        call = Call(daemon, 'web', {'max_unavailable': 1})
         wait_until(lambda: seen in str(daemon.rpc.restarter.getRestartInfo('web')['awaiting']),
                    'it is awaited')
         assert answers(ports[0])
@@ -180,7 +180,7 @@ def assert_stop_first_works_and_a_surge_is_refused(daemon, ports, why):
     before = daemon.pids('web')
     done = daemon.restart_group('--max-surge', '1', 'web')
     assert done.returncode == 2
-    assert re.search(r'with max_surge it cannot be seen whether the new process answers at '
+    assert re.search(r'with --max-surge it cannot be seen whether the new process answers at '
                      r'127\.0\.0\.1:\d+, or the old one: ' + why, done.stderr), done.stderr
     assert daemon.pids('web') == before
     for _ in range(2):

@@ -50,9 +50,10 @@ def test_what_is_awaited_is_told_while_it_is_and_the_log_says_when_it_has_come()
         daemon.rpc.restarter.restartProcessGroup('web', {'timeout': 30, 'wait': False})
         url = 'http://127.0.0.1:%d' % port
         seen = 'nobody listens on 127.0.0.1:%d' % port
-        awaited = {'name': 'web_%d' % port, 'awaited': url, 'seen': seen}
-        wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['awaiting'] == [awaited],
-                   'it is not there yet')
+        awaited = [('web_%d' % port, url, seen, 'starting')]
+        wait_until(lambda: [tuple(entry[key] for key in ('name', 'awaited', 'seen', 'phase'))
+                            for entry in daemon.rpc.restarter.getRestartInfo('web')['awaiting']
+                            ] == awaited, 'it is not there yet')
         line = daemon.supervisorctl('restartinfo', 'web').stdout
         if 'RESTARTING' in line:
             assert 'awaiting ' + seen in line

@@ -87,7 +87,7 @@ def test_the_progress_line_says_who_has_two_processes_and_what_is_awaited():
         shown = [screen for screen in terminal.screens if 'surging' in screen]
         assert all(len(screen.splitlines()) == 1 for screen in shown)
         assert any('2 surging' in screen and
-                   'awaiting web_003 and 1 more: refused the connection' in screen
+                   'awaiting web_003 and 1 more: nobody listens on 127.' in screen
                    for screen in shown)
         assert 'NOT_READY' in terminal.text() and 'surging' not in terminal.text()
 

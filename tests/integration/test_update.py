@@ -469,3 +469,22 @@ def test_after_many_updates_nothing_is_left():
                 assert update(daemon, options) is True
         assert len(daemon.wait_running('web')) == 2
         assert daemon.descriptors_at_rest() == descriptors
+
+
+def test_options_that_have_changed_in_the_file_are_taken_over_and_wrong_ones_touch_nothing():
+    with Daemon(group('web', 3, startsecs=1)) as daemon:
+        before = daemon.wait_running('web')
+        text = daemon.configuration.read_text()
+        section = 'supervisor.rpcinterface_factory = supervisor_restarter:make_rpcinterface\n'
+        for value, said in (('1', ''), ('-1', 'CANT_REREAD: web: web.max_unavailable = -1')):
+            daemon.configuration.write_text(text.replace(
+                section, section + 'web.max_unavailable = %s\n' % value))
+            if said:
+                assert refused(daemon)[1].startswith(said.replace('= -1', "= '-1'"))
+            else:
+                assert update(daemon, {}, 'restartProcessGroup') is True
+                assert 'restarting 3 processes, all at once' in daemon.log()
+                assert update(daemon, {'reread': True}, 'restartProcessGroup') is True
+                assert '3 to replace, rolling, at most 1 down' in daemon.log()
+                before = daemon.pids('web')
+        assert daemon.pids('web') == before

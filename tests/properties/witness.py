@@ -385,7 +385,7 @@ class Witness:
             return self.turns[name] + 2 * to_leave + 2 * to_come
         if name not in self.came:
             return self.turns[name] + to_leave
-        if self.came[name] < self.stopped.get(name, 0.0):  # its successor has taken over
+        if name in self.successors and name in self.stopped:  # its successor has taken over
             return self.stopped[name] + to_leave
         return self.came[name] + to_come
 

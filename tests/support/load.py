@@ -178,9 +178,9 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def fetch(address: Any, timeout: float = 5.0) -> Answer:
+def fetch(address: Any, timeout: float = 5.0, path: str = '/') -> Answer:
     """Ask once, on a connection of its own; raises OSError or http.client.HTTPException."""
     with contextlib.closing(connect(address, timeout)) as connection:
-        connection.request('GET', '/')
+        connection.request('GET', path)
         response = connection.getresponse()
         return Answer(response.status, response.read())

@@ -1,20 +1,18 @@
 """examples/rolling, as it is, in a temporary folder."""
 
 import http.client
-import os
-import shutil
-from pathlib import Path
 
-from tests.support.daemon import SCRIPTS, Daemon, wait_until
+from tests.support.daemon import wait_until
+from tests.support.example import EXAMPLES, Example
 from tests.support.load import Load, fetch
 
-EXAMPLE = Path(__file__).parents[2] / 'examples' / 'rolling'
+EXAMPLE = EXAMPLES / 'rolling'
 GROUP = 'web'
 NUMPROCS = 'numprocs = 4'
 BROKEN = "raise SystemExit('a broken release')\n"
 
 
-class RollingExample(Daemon):
+class RollingExample(Example):
     """A supervisord with a copy of the example's folder; ended with all that it started, on exit.
 
     `extra` is appended to its configuration; `numprocs` is how many processes it has.
@@ -22,20 +20,16 @@ class RollingExample(Daemon):
 
     def __init__(self, extra: str = '', numprocs: int = 4):
         self.numprocs = numprocs
-        path = '%s%s%s' % (SCRIPTS, os.pathsep, os.environ.get('PATH', ''))
-        Daemon.__init__(self, '', extra=extra, env=dict(os.environ, PATH=path))
-        self.unix_url = self.url = 'unix://%s' % (self.folder / 'supervisor.sock')
+        Example.__init__(self, 'rolling', extra)
         self.address = str(self.folder / 'web.sock')
 
     def write_configuration(self, programs: str) -> None:
         """Copy the example; there are no other programs."""
-        for source in EXAMPLE.iterdir():
-            if source.is_file():
-                shutil.copy(str(source), str(self.folder))
+        Example.write_configuration(self, programs)
         text = self.configuration.read_text(encoding='utf-8')
         assert NUMPROCS in text
-        text = text.replace(NUMPROCS, 'numprocs = %d' % self.numprocs)
-        self.configuration.write_text(text + '\n' + self._extra, encoding='utf-8')
+        self.configuration.write_text(text.replace(NUMPROCS, 'numprocs = %d' % self.numprocs),
+                                      encoding='utf-8')
 
     def load(self, **options: float) -> Load:
         """Return clients for it; see Load."""

@@ -68,6 +68,9 @@ class FakeReadiness:
     def note(self, process, declaration, surge):
         return self.noted.get(process.config.name)
 
+    def groups_that_run(self, pids):
+        return {pid for pid in pids if self.group_lives(pid)}
+
     def group_lives(self, pid):
         return pid in self.orphaned
 

@@ -169,6 +169,8 @@ def test_the_socket_that_supervisord_shares_is_nobodys_own(machine):
         manager = SimpleNamespace(is_prepared=lambda: True, socket=shared)
         old.group.socket_manager = new.group.socket_manager = manager
         assert note(machine, old, None, surge=True).addresses == ()
+        machine.listen(OLD, PATH)  # such as a control socket
+        assert note(machine, old, None, surge=True).refusal == ''
         machine.sockets = {inode: (PORT, NEW)}
         own = Own(machine, new, declared({'RESTARTER_READY': 'http://127.0.0.1:8001/'}))
         assert (own.obstacle(), own.others_too) == ('', True)  # so each connection is looked at

@@ -37,7 +37,7 @@ class File:
         return config.make_group()
 
     def read(self, name='web'):
-        return configuration.read(self.options)[name]
+        return configuration.read(self.options).groups[name]
 
 
 def program(**options):

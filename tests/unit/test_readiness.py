@@ -37,6 +37,12 @@ def fault(name, text, code=0x460):
     return {'code': code, 'text': text, 'group': 'web', 'name': name}
 
 
+def told(restart):
+    """What is awaited, its seconds rounded."""
+    return [dict(entry, seconds=round(entry['seconds'], 3)) for entry in sorted(
+        restart.info()['awaiting'], key=lambda entry: entry['name'])]
+
+
 @pytest.mark.parametrize('value', ['notify', URL])
 @pytest.mark.parametrize('settings', [LATE, ONE])
 @pytest.mark.parametrize('startsecs', [0, 1])
@@ -198,15 +204,23 @@ def test_a_watch_is_looked_at_when_it_is_due():
     assert readiness.watches['a'].looks == looks + 3
 
 
-def test_what_is_awaited_of_whom_is_told():
+def test_what_is_awaited_of_whom_and_for_how_long_is_told():
     world, readiness = World('a', 'b'), FakeReadiness(a=URL)
-    restart = begin(world, readiness)
+    restart = begin(world, readiness, LATE._replace(min_ready_seconds=10.0))
+    passes(world, restart, 3.0)
+    leaving = {'awaited': '', 'seen': '', 'phase': 'leaving', 'seconds': 3.0, 'limit': 10}
+    assert told(restart) == [dict(leaving, name='a'), dict(leaving, name='b')]
     down(world, restart, 'a', 'b')
-    assert restart.info()['awaiting'] == [{'name': 'a', 'awaited': URL, 'seen': 'refused'}]
-    assert restart.info()['starting'] == 2
+    passes(world, restart, 2.0)
+    starting = {'name': 'a', 'awaited': URL, 'seen': 'refused', 'phase': 'starting',
+                'seconds': 2.0, 'limit': LATE.timeout + 10}
+    assert told(restart)[0] == starting
     readiness.watches['a'].becomes_ready()
-    passes(world, restart, 1.1)
-    assert restart.info()['awaiting'] == []
+    passes(world, restart, 4.0)
+    assert [(entry['phase'], entry['limit']) for entry in told(restart)] == [('ready', 10.0)] * 2
+    assert 3.9 < told(restart)[0]['seconds'] < 4.1
+    passes(world, restart, 7.0)
+    assert told(restart) == []
 
 
 def test_a_wrong_declaration_is_a_fault_before_anything_is_stopped():
@@ -322,7 +336,7 @@ def test_a_successor_that_is_running_takes_over_when_it_listens_though_nothing_i
     restart = begin(world, readiness, SURGE)
     passes(world, restart, 30.0)
     assert world.states() == {'a': 'RUNNING', 'a.new': 'RUNNING'}
-    assert restart.info()['awaiting'] == [{'name': 'a', 'awaited': None, 'seen': 'refused'}]
+    assert [(entry['name'], entry['seen']) for entry in told(restart)] == [('a', 'refused')]
     readiness.watches['a.new'].becomes_ready()
     restart.advance(everything=False)
     assert world.states() == {'a': 'RUNNING', 'a.old': 'STOPPING'}

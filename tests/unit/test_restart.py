@@ -829,3 +829,14 @@ def test_a_process_is_looked_at_before_its_turn():
     restart.changed('b', running=True)
     restart.advance(everything=False)
     assert stopped(world) == ['b'] and world.history[-1] == ('spawn', 'a')
+
+
+def test_in_a_pass_in_which_somebody_removes_the_group_nothing_more_is_spawned():
+    world = World(*'abc')
+    restart = begin(world)
+    spawn = world['a'].spawn
+    world['a'].spawn = lambda: (spawn(), restart.group_removed())[0]
+    down(world, restart, *'abc')
+    assert restart.outcome.text == 'BAD_GROUP: web: removed during its restart'
+    assert [entry for entry in world.history if entry[0] == 'spawn'] == [('spawn', 'a')]
+    assert sum('removed during' in line for _, line in world.lines) == 1

@@ -15,7 +15,6 @@ from supervisor.tests.base import (
 
 import supervisor_restarter
 import supervisor_restarter.rpcinterface
-from supervisor_restarter.options import BadOption
 from supervisor_restarter.restart.faults import Faults
 
 METHODS = {'getAPIVersion', 'getPluginVersion', 'restartProcessGroup', 'updateProcessGroup',
@@ -132,7 +131,7 @@ def test_a_wrong_argument_is_named(interface, method, arguments, text):
 @pytest.mark.parametrize('method', ['restartProcessGroup', 'getRestartInfo', 'cancelRestart'])
 @pytest.mark.parametrize('name, text', [
     ('nope', 'BAD_GROUP: nope: no such group'),
-    ('', 'BAD_GROUP: : no such group'),
+    ('', "BAD_GROUP: '': no such group"),
     ('web:a', 'BAD_GROUP: web:a: names a process; a restart takes a group, such as web'),
     ('\x01', "BAD_GROUP: '\\x01': no such group"),
     ('x' * 10000, 'BAD_GROUP: %s...: no such group' % ('x' * 97)),
@@ -200,9 +199,12 @@ def test_while_supervisord_stops_every_method_says_so(supervisord, interface, me
 
 
 def test_a_configuration_that_cannot_be_is_in_the_log_and_supervisord_does_not_start(supervisord):
-    with pytest.raises(BadOption):
-        supervisor_restarter.make_rpcinterface(supervisord, timeout='soon')
-    assert supervisord.options.logger.data == [
+    said = []
+    supervisord.options.usage = said.append
+    for _ in ('unix_http_server', 'inet_http_server'):
+        assert supervisor_restarter.make_rpcinterface(supervisord, timeout='soon') is None
+    supervisord.options.setsignals()
+    assert said == supervisord.options.logger.data == [
         "restarter: timeout = 'soon': must be a number of seconds greater than 0"]
 
 

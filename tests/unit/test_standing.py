@@ -71,7 +71,7 @@ NOTHING = {'name': 'web_3', 'awaited': '', 'seen': '', 'seconds': 3.0}
     (dict(NOTHING, phase='leaving', limit=0.0), 'leaving'),
     (dict(NOTHING, phase='starting', limit=65.0), 'starting'),
     (dict(NOTHING, phase='ready', seconds=4.2, limit=10.0), 'ready for 4 of 10 s'),
-    (dict(NOTHING, phase='starting', awaited=URL, seen='refused'), 'starting: %s: refused' % URL),
+    (dict(NOTHING, phase='starting', awaited=URL, seen='refused'), URL + ': refused'),
 ])
 def test_what_is_awaited_is_named_once_with_what_was_seen(entry, text):
     assert awaited(entry) == text

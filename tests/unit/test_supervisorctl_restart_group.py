@@ -164,8 +164,9 @@ IDLE = dict(dict.fromkeys(('waiting', 'stopping', 'starting', 'restarted', 'fail
                            'surging', 'total'), 0),
             group='web', state='IDLE', elapsed=0.0, awaiting=[], faults=[])
 WAITS = {'name': 'b', 'awaited': 'notify', 'seen': 'has not sent READY=1'}
+LEAVES = {'name': 'c', 'awaited': '', 'seen': '', 'phase': 'leaving', 'seconds': 3.0, 'limit': 10.0}
 STANDING = dict(IDLE, state='RESTARTING', total=3, starting=1, failed=1, restarted=1, elapsed=2.5,
-                awaiting=[WAITS], faults=[failed('a')])
+                awaiting=[WAITS, LEAVES], faults=[failed('a')])
 
 
 @pytest.mark.parametrize('option, answer, status, output, error', [
@@ -175,6 +176,7 @@ STANDING = dict(IDLE, state='RESTARTING', total=3, starting=1, failed=1, restart
     ('--info', IDLE, 0, 'web: IDLE\n', ''),
     ('--info', STANDING, 0, 'web: RESTARTING, 1 starting, 1 restarted, 1 failed, 2.5 seconds\n'
      '  web:b: awaiting notify: has not sent READY=1\n'
+     '  web:c: leaving, up to 10 s\n'
      '  web:a: ERROR (START_FAILED: why)\n', ''),
     ('--info', protocol_error(500, 'no'), 10, '', 'http://127.0.0.1:9001: HTTP error 500 no\n'),
 ])
