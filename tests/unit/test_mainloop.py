@@ -95,7 +95,8 @@ def wakeup_descriptor_of_a_child():
     return os.WEXITSTATUS(os.waitpid(pid, 0)[1]) - 1
 
 
-def test_what_supervisord_forks_meanwhile_does_not_write_to_the_pipe(mainloop, options):
+def test_what_supervisord_forks_meanwhile_does_not_write_to_the_pipe(
+        mainloop, options, asyncio_keeps_out):
     begin(mainloop, 5, 60)
     ours = signal.set_wakeup_fd(-1)
     signal.set_wakeup_fd(ours)

@@ -344,7 +344,7 @@ def test_who_hears_of_a_spawn_may_spawn_another_process(outer, inner, by, option
 
 
 @pytest.mark.parametrize('whose', ['ours', "somebody else's", 'nobody is to be kept from it'])
-def test_no_child_of_supervisord_has_our_wakeup_descriptor(whose, options):
+def test_no_child_of_supervisord_has_our_wakeup_descriptor(whose, options, asyncio_keeps_out):
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing)
