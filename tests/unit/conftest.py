@@ -16,8 +16,8 @@ def every_world_is_left():
 
 @pytest.fixture
 def asyncio_keeps_out(monkeypatch):
-    """From Python 3.12 on asyncio, where it is imported, takes the wakeup descriptor of signals from
-    every child (asyncio/events.py: on_fork). supervisord does not import it.
+    """From Python 3.12 on asyncio, where it is imported, takes the wakeup descriptor from every
+    child (asyncio/events.py: on_fork). supervisord does not import it.
     """
     monkeypatch.setattr(asyncio.events, 'signal', SimpleNamespace(set_wakeup_fd=lambda fd: -1),
                         raising=False)
