@@ -463,11 +463,11 @@ def test_one_in_backoff_is_taken_out_of_it_before_it_is_spawned():
     world.add('a', ProcessStates.BACKOFF)
     changes = []
     events.subscribe(events.ProcessStateEvent, lambda event: changes.append(
-        (event.from_state, event.process.state)))
+        (event.from_state, type(event))))
     begin(world)
     events.clear()
-    assert changes == [(ProcessStates.BACKOFF, ProcessStates.STOPPED),
-                       (ProcessStates.STOPPED, ProcessStates.STARTING)]
+    assert changes == [(ProcessStates.BACKOFF, events.ProcessStateStoppedEvent),
+                       (ProcessStates.STOPPED, events.ProcessStateStartingEvent)]
 
 
 def test_a_stop_signal_that_cannot_be_sent_is_a_fault():
