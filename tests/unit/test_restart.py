@@ -840,3 +840,23 @@ def test_in_a_pass_in_which_somebody_removes_the_group_nothing_more_is_spawned()
     assert restart.outcome.text == 'BAD_GROUP: web: removed during its restart'
     assert [entry for entry in world.history if entry[0] == 'spawn'] == [('spawn', 'a')]
     assert sum('removed during' in line for _, line in world.lines) == 1
+
+
+@pytest.mark.parametrize('somebody', ['starts', 'removes'])
+def test_what_somebody_does_between_a_look_and_a_spawn_counts(somebody):
+    world = World(*'ab')
+    restart = begin(world)
+    spawn, other = world['a'].spawn, world['b']
+
+    def meanwhile():
+        spawn()
+        if somebody == 'starts':
+            other.spawn()
+        else:
+            del world.group.processes['b']
+    world['a'].spawn = meanwhile
+    down(world, restart, *'ab')
+    passes(world, restart, 1.1)
+    assert restart.outcome is True
+    assert [name for what, name in world.history if what == 'spawn'] == (
+        ['a', 'b'] if somebody == 'starts' else ['a'])

@@ -601,3 +601,12 @@ def test_without_descriptors_for_one_more_process_the_old_one_serves(monkeypatch
     restart = begin(world)
     assert restart.outcome[0]['text'].startswith('SPAWN_ERROR: no second process: ')
     assert world.history == [] and names(world) == ['a']
+
+
+def test_a_new_one_that_dies_while_the_old_one_leaves_is_a_fault_at_once():
+    world = World('a')
+    restart = begin(world)
+    passes(world, restart, 1.1)
+    ends(world, restart, 'a', exitstatus=3)
+    assert restart.info()['faults'] == [fault('a', 'START_FAILED: exited with status 3')]
+    assert 'a.old' in names(world)
