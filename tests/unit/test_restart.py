@@ -809,14 +809,56 @@ def test_one_that_was_broken_before_and_fails_again_uses_no_window_up(state):
     assert stopped(world) == ['b', 'a']
 
 
-def test_what_begins_at_once_is_cut_into_slices_too():
-    world = World()
+def test_what_begins_at_once_is_cut_into_slices_too_and_nothing_is_stopped_before():
+    world = World('up')
     for name in 'abcdef':
         process = world.add(name, ProcessStates.STOPPED)
         process.get_state = lambda state=process.get_state: (
-            world.clock.forward(SLICE / 20), state())[1]
+            world.clock.forward(SLICE / 4), state())[1]
     restart = begin(world)
-    assert restart.due() == 0 and len(world.history) < 6
+    assert restart.due() == 0 and 0 < restart.info()['waiting'] < 7
+    assert stopped(world) == []
+    while not stopped(world):
+        restart.advance(everything=False)
+    assert restart.info()['waiting'] == 0
+
+
+def test_one_that_is_replaced_unseen_has_to_be_up_for_min_ready_seconds_itself():
+    world = World('a')
+    restart = begin(world, LATE._replace(min_ready_seconds=4.0, delay=50.0))
+    down(world, restart, 'a')
+    passes(world, restart, 4.0)
+    world['a'].die(1)
+    world['a'].spawn()
+    world.clock.forward(1.1)
+    world['a'].transition()
+    restart.advance()
+    passes(world, restart, 3.0)
+    assert restart.outcome is None
+    passes(world, restart, 1.5)
+    assert restart.outcome is True
+
+
+def test_one_that_exits_as_expected_and_was_to_stay_is_a_fault():
+    world = World(*'ab', startsecs=1)
+    restart = begin(world, rolling(1))
+    down(world, restart, 'b')
+    passes(world, restart, 1.1)
+    world['b'].die(0)
+    down(world, restart, 'a')
+    passes(world, restart, 1.1)
+    assert restart.outcome[0] == fault('b', 'START_FAILED: exited with status 0')
+
+
+def test_rolling_the_group_waits_no_longer_for_others_than_a_process_may_take():
+    world = World('a')
+    world.add('b', ProcessStates.STARTING, startsecs=1000)
+    restart = begin(world, rolling(1, timeout=3.0))
+    passes(world, restart, 2.9)
+    assert restart.outcome is None
+    passes(world, restart, 0.2)
+    assert restart.outcome.text == (
+        'TIMEOUT: web: after 3 seconds 2 of 2 processes pending (2 waiting)')
 
 
 def test_a_process_is_looked_at_before_its_turn():
