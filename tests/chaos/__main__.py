@@ -143,7 +143,8 @@ def run(seconds: float, seed: int) -> int:
         for name in GROUPS:
             daemon.wait_running(name, 60)
         restart_all(daemon)  # caches are warm
-        descriptors, memory = daemon.descriptors_at_rest(), daemon.memory()
+        sockets = GROUPS['notifies'][0]  # as long as their processes live
+        descriptors, memory = daemon.descriptors_at_rest(sockets), daemon.memory()
         chaos = Chaos(daemon, seed)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -155,9 +156,11 @@ def run(seconds: float, seed: int) -> int:
                            'the names are back')
             pids = {pid for name in GROUPS for pid in daemon.pids(name).values()}
             wait_until(lambda: children(daemon) == pids, 'each process lives once')
-            wait_until(lambda: daemon.descriptors_at_rest() == descriptors,
+            with daemon.connection() as rpc:  # those that supervisord started have no socket
+                assert rpc.restarter.restartProcessGroup('notifies') is True, 'notifies is not up'
+            wait_until(lambda: daemon.descriptors_at_rest(sockets) == descriptors,
                        'descriptors are back')
-            assert list(temporary.iterdir()) == [], 'something is left in the temporary folder'
+            assert len(list(temporary.glob('*/*'))) == sockets, 'sockets outlive processes'
         except AssertionError as why:
             failures.append(str(why))
         if daemon.memory() - memory > MEMORY:
@@ -176,6 +179,10 @@ def run(seconds: float, seed: int) -> int:
         for what, times in sorted(ends(daemon.log()).items()):
             print('%6d  %s' % (times, what))
         print('slowest answer of getState: %.3f s' % chaos.slowest)
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_ended(60)
+        if list(temporary.iterdir()):
+            failures.append('something is left in the temporary folder')
     for failure in failures:
         print('FAILED: %s (seed %d)' % (failure, seed))
     print('%d passed, %d failed' % (1 - bool(failures), bool(failures)))
