@@ -38,8 +38,6 @@ MOST = 600
 # anew only after so many seconds.
 AT_A_TIME, AGAIN = 16, 1.0
 
-CAP_SYS_PTRACE = 1 << 19
-
 # What each process of a program names anew: Python's multiprocessing does.
 _OF_ONE_RUN = re.compile(r'/pymp-[^/]+/')
 _AUTOBIND = re.compile('@[0-9a-f]{5}')  # unix(7)
@@ -215,17 +213,6 @@ class Listeners:
                 self._search, self._search_again = None, now + AGAIN
         found = self._owners.get(inode, 0)
         return found and _oldest(found, inode)
-
-    def sees(self, uid: Optional[int]) -> str:
-        """Return why processes of a user (None: supervisord's own) cannot be looked into; or ''."""
-        try:
-            self.table()
-            if uid not in (None, os.geteuid()) and not _capabilities() & CAP_SYS_PTRACE:
-                self._cannot('supervisord may not look into processes of another user '
-                             '(that takes CAP_SYS_PTRACE)')
-        except CannotSee as why:
-            return str(why)
-        return ''
 
     def _cannot(self, why: str) -> None:
         if not self._warned:
@@ -499,10 +486,3 @@ def _is_hidden(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _capabilities() -> int:
-    for line in _read_file('/proc/self/status', None).splitlines():
-        if line.startswith(b'CapEff:'):
-            return int(line.split()[1], 16)
-    return 0

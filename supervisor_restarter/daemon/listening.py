@@ -18,6 +18,7 @@ from supervisor_restarter.daemon.listeners import (
     target,
 )
 from supervisor_restarter.daemon.pace import Pace
+from supervisor_restarter.daemon.process_groups import is_there
 
 # In so many processes is looked at once for who is in the way of one that has failed.
 AT_END = 500
@@ -129,7 +130,7 @@ class Own:
             return ''
 
     def _whose(self, at: Set[int], most: int = AT_A_TIME) -> str:
-        if self.noted is not None and at & self.noted.inodes and _lives(self.noted.pid):
+        if self.noted is not None and at & self.noted.inodes and is_there(self.noted.pid):
             return '%s is listened on by pid %d' % (self.address, self.noted.pid)
         owners = [owner for owner in (self.listeners.owner(inode, most) for inode in at) if owner]
         if any(_leads(self.process.pid, owner) for owner in owners):
@@ -223,16 +224,6 @@ def _what_it_is(config: Any) -> Tuple[Any, ...]:
     environment = dict(config.environment or {})
     environment.pop('SUPERVISOR_PROCESS_NAME', None)  # which a successor is given
     return config.command, config.directory, environment
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _leads(pid: int, other: int) -> bool:

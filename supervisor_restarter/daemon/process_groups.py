@@ -1,16 +1,25 @@
-"""Which process groups still have somebody in them who runs.
+"""Which processes are there, and which process groups still have somebody in them who runs.
 
 Supervisor makes each process the leader of a group of its own; what the process starts is in it.
 """
 
 import os
-from typing import Iterable, Set
+from typing import Callable, Iterable, Set
+
+
+def is_there(pid: int) -> bool:
+    """Whether there is a process, though it may have ended and wait to be collected."""
+    return _reaches(os.kill, pid)
 
 
 def has_anybody(group: int) -> bool:
     """Whether there is a process in a group, though it may have ended and wait to be collected."""
+    return _reaches(os.killpg, group)
+
+
+def _reaches(kill: Callable[[int, int], None], target: int) -> bool:
     try:
-        os.killpg(group, 0)
+        kill(target, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
