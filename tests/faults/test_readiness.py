@@ -111,12 +111,13 @@ def test_messages_without_end_do_not_hold_the_main_loop():
 
 @pytest.mark.skipif(not shutil.which('perl'), reason='no perl: a thousand Pythons are too many')
 def test_a_thousand_processes_are_asked_and_nothing_is_left():
+    # An address of the loopback network where no other test takes one of so many ports.
+    host = '127.1.%d.%d' % divmod(os.getpid() % 65536, 256)
     command = ("perl -e 'use Socket; socket(S, PF_INET, SOCK_STREAM, 0); setsockopt(S, SOL_SOCKET, "
-               "SO_REUSEADDR, 1); bind(S, sockaddr_in(shift, INADDR_LOOPBACK)) or die; "
-               "listen(S, 9); while (accept(C, S)) { close(C) }' %(process_num)d")
-    programs = declaring(command, 'tcp://127.0.0.1:%(process_num)d', numprocs=1000,
-                         numprocs_start=free_ports(1000)[0], stdout_logfile='NONE',
-                         stderr_logfile='NONE')
+               'SO_REUSEADDR, 1); bind(S, sockaddr_in(shift, inet_aton("%s"))) or die; '
+               "listen(S, 9); while (accept(C, S)) { close(C) }' %%(process_num)d" % host)
+    programs = declaring(command, 'tcp://%s:%%(process_num)d' % host, numprocs=1000,
+                         numprocs_start=10000, stdout_logfile='NONE', stderr_logfile='NONE')
     with Daemon(programs, minfds=8192, loglevel='info') as daemon:
         daemon.wait_running('web', 300)
         descriptors = daemon.descriptors_at_rest()

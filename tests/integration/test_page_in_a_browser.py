@@ -380,7 +380,8 @@ def test_all_of_it_can_be_done_with_the_keyboard(browser, daemon):
 
 THIRTY = ''.join(group('group-%02d' % number, 4) for number in range(28)) + (
     group('broken', 4, MANNERS['exits 1'], startsecs=1, startretries=0)
-    + group('retries', 4, "/bin/sh -c 'sleep 0.3; exit 1'", startsecs=1, startretries=100))
+    + group('retries', 4, "/bin/sh -c 'while [ -e hold ]; do sleep 0.1; done; exit 1'",
+            startsecs=100, startretries=100))
 
 
 def test_thirty_groups_are_two_screens_and_those_that_fail_stay_on_top(browser):
@@ -392,13 +393,12 @@ def test_thirty_groups_are_two_screens_and_those_that_fail_stay_on_top(browser):
         for width, height in ((1100, 1600), (1800, 1100)):
             browser.resize(width, 700)
             assert browser.run('return document.documentElement.scrollHeight') <= height
-        states = set()
-
-        def retried():
+        hold = daemon.folder / 'hold'
+        for change, states in ((lambda: None, '4 BACKOFF'), (hold.touch, '4 STARTING'),
+                               (hold.unlink, '4 BACKOFF')):
+            change()
+            browser.wait_text(part('retries', '.states'), states)
             assert order(browser)[:2] == ['broken', 'retries']
-            states.add(browser.text(part('retries', '.state')))
-            return len(states) > 1
-        wait_until(retried, 'its states are seen')
 
 
 @pytest.mark.parametrize('width', [320, 400, 1100, 1800])
