@@ -40,8 +40,8 @@ def _restarts(options: Options) -> None:
 
 
 def _page(options: Options) -> None:
-    subprocess.run([sys.executable, '-m', 'benchmarks.page', '--results', str(options.results),
-                    '--times', '1' if options.quick else '5'], check=True)
+    subprocess.run([sys.executable, '-m', 'benchmarks.page', '--results', str(options.results)],
+                   check=True)
 
 
 PARTS: Dict[str, Part] = {

@@ -2,8 +2,6 @@
 
 import os
 import pwd
-import signal
-import socket
 import statistics
 import subprocess
 import threading
@@ -18,40 +16,6 @@ from benchmarks.results import write
 from tests.support.daemon import MANNERS, PLUGIN, Daemon, group, wait_until
 
 SIZE = 10
-
-
-def primitives(times: int = 2000) -> List[Dict[str, Any]]:
-    """Return what a set-up of the wake-up and a wake-up cost, in microseconds."""
-    pair = socket.socketpair()
-    for end in pair:
-        end.setblocking(False)
-    handler = signal.signal(signal.SIGALRM, lambda signum, frame: None)
-
-    def set_up() -> None:
-        new = socket.socketpair()
-        for end in new:
-            end.setblocking(False)
-        signal.set_wakeup_fd(new[1].fileno(), warn_on_full_buffer=False)
-        signal.setitimer(signal.ITIMER_REAL, 3600)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.set_wakeup_fd(-1)
-        for end in new:
-            end.close()
-
-    def wake_up() -> None:
-        signal.raise_signal(signal.SIGALRM)
-        pair[0].recv(4096)
-
-    rows = [_row('set the pipe and the timer up, and take them away', _each(set_up, times))]
-    signal.set_wakeup_fd(pair[1].fileno())
-    try:
-        rows.append(_row('one signal, written to the pipe and read from it', _each(wake_up, times)))
-    finally:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGALRM, handler)
-        for end in pair:
-            end.close()
-    return rows
 
 
 def starts(count: int = 20, turns: int = 9) -> List[Dict[str, Any]]:
@@ -135,15 +99,6 @@ def _used(daemon: Daemon, seconds: float) -> float:
     return 1e6 * (cpu_seconds(daemon.pid) - before) / (time.monotonic() - began)
 
 
-def _each(action: Callable[[], None], times: int) -> float:
-    took = []
-    for _ in range(times):
-        began = time.perf_counter()
-        action()
-        took.append(time.perf_counter() - began)
-    return 1e6 * statistics.median(took)
-
-
 def _row(what: str, microseconds: float) -> Dict[str, Any]:
     print('  %-62s %10.1f us%s' % (what, microseconds,
                                    ' each second' if what.startswith(('idle', 'while')) else ''))
@@ -152,4 +107,4 @@ def _row(what: str, microseconds: float) -> Dict[str, Any]:
 
 def report(folder: Path) -> None:
     """Measure and print the costs, and write costs.csv."""
-    write(folder, 'costs', primitives() + starts() + idle())
+    write(folder, 'costs', starts() + idle())

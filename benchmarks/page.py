@@ -19,44 +19,6 @@ from supervisor_restarter.page import page
 from tests.support.browser import MISSING, Browser, there_is_one
 from tests.support.daemon import MANNERS, Daemon, group, wait_until
 
-WATCHED = 100
-WAYS = (('all at once', 0, {}), ('rolling, 10 at a time', 1, {'max_unavailable': 10}))
-
-def cpu(browser: Browser, times: int) -> List[Dict[str, Any]]:
-    """Return the ratio of supervisord's CPU for a restart that the page watches to one alone."""
-    rows = []
-    for name, startsecs, options in WAYS:
-        settings = dict(options, page='true', timeout=60)
-        with Daemon(group('web', WATCHED, startsecs=startsecs), settings, inet=True,
-                    loglevel='info') as daemon:
-            daemon.wait_running('web')
-            alone, watched = [], []
-            for _ in range(times):
-                alone.append(_restart(daemon, lambda: daemon.rpc.restarter.restartProcessGroup(
-                    'web', {'wait': False})))
-                _open(browser, daemon, 'web')
-                watched.append(_restart(daemon, lambda: browser.run(
-                    "press('restart', known.get('web'))")))
-                browser.open('about:blank')
-        for what, values in (('alone', alone), ('watched', watched)):
-            rows.append(_row('CPU of a restart of %d, %s, %s' % (WATCHED, name, what),
-                             statistics.median(values), 's'))
-        rows.append(_row('ratio, %s' % name,
-                         statistics.median(watched) / statistics.median(alone), 'times'))
-    return rows
-
-
-def _restart(daemon: Daemon, begin: Any) -> float:
-    """Return the CPU seconds that supervisord uses from before a restart until it is at rest."""
-    ended = daemon.log().count('restarter: web: restarted ')
-    time.sleep(1)  # What was before is over.
-    before = cpu_seconds(daemon.pid)
-    begin()
-    # The log is read: a call would be a cost of its own.
-    wait_until(lambda: daemon.log().count('restarter: web: restarted ') > ended, 'it has ended', 60)
-    time.sleep(1)  # The page has seen the end.
-    return cpu_seconds(daemon.pid) - before
-
 
 def at_rest(browser: Browser, groups: int, size: int) -> List[Dict[str, Any]]:
     """Return what many processes cost that are only looked at, and how long others wait then."""
@@ -153,7 +115,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog='python -m benchmarks.page', description=__doc__)
     parser.add_argument('--results', type=Path, metavar='FOLDER', default=RESULTS,
                         help='where page.csv goes')
-    parser.add_argument('--times', type=int, default=5, metavar='N', help='restarts of each kind')
     parser.add_argument('--picture', type=Path, metavar='FILE', help='only take a picture')
     parser.add_argument('--size', type=int, nargs=2, default=(1100, 940), metavar='N',
                         help='width and height of the picture')
@@ -167,7 +128,6 @@ def main() -> int:
         return 0
     rows = [_row('page with script and style', len(page()) / 1000, 'kB')]
     with Browser() as browser:
-        rows += cpu(browser, options.times)
         for groups, size in ((30, 5), (1, 2000), (30, 66), (2000, 1)):
             rows += at_rest(browser, groups, size)
     write(options.results, 'page', rows)

@@ -12,7 +12,6 @@ from benchmarks.results import percentile, write
 from tests.support.daemon import MANNERS, Daemon, free_port, wait_until
 from tests.support.readiness import (
     SLOW_STARTER,
-    Watched,
     declaring,
     ready_at,
     serves,
@@ -20,10 +19,8 @@ from tests.support.readiness import (
     uvicorns,
 )
 from tests.support.reports import killed_at
-from tests.support.rolling_example import GROUP, RollingExample
 
 ONE = {'max_unavailable': 1, 'timeout': 60}
-ENOUGH = 10000  # requests
 CALLS = 0.01  # seconds between two calls of another client
 
 Row = Dict[str, Any]
@@ -73,33 +70,6 @@ def _start_of_one(folder: Path) -> float:
     finally:
         process.terminate()
         process.wait()
-
-
-def shared() -> List[Row]:
-    """examples/rolling, one at a time, under six clients."""
-    with RollingExample() as example:
-        example.wait_serving()
-        restarts = 0
-        with example.load(clients=6) as load:
-            while load.counts().requests < ENOUGH:
-                with example.connection() as rpc:
-                    assert rpc.restarter.restartProcessGroup(GROUP, ONE) is True
-                restarts += 1
-        counts = load.counts()
-    return [row('failed behind a shared socket', counts.failed, 'requests', 0,
-                'of %d, in %d restarts' % (counts.requests, restarts))]
-
-
-def slow() -> List[Row]:
-    """Four processes that need 3 seconds to become ready, with startsecs = 1, one at a time."""
-    programs, ports = slow_starters(3, 'http', numprocs=4, startsecs=1)
-    with Daemon(programs) as daemon:
-        daemon.wait_running('web')
-        wait_until(lambda: all(map(serves, ports)), 'all serve')
-        with Watched(ports) as watched, daemon.connection() as rpc:
-            assert rpc.restarter.restartProcessGroup('web', ONE) is True
-        return [row('without an answer at the same time', watched.most_at_once, 'of 4', 1,
-                    '%d requests' % watched.requests)]
 
 
 def gaps() -> List[Row]:
@@ -163,8 +133,7 @@ def _call(daemon: Daemon, waits: List[float], done: threading.Event) -> None:
             waits.append(time.monotonic() - began)
 
 
-PARTS: Dict[str, Callable[[], List[Row]]] = {
-    'starts': starts, 'shared': shared, 'slow': slow, 'gaps': gaps, 'calls': calls}
+PARTS: Dict[str, Callable[[], List[Row]]] = {'starts': starts, 'gaps': gaps, 'calls': calls}
 
 
 def report(only: Sequence[str], folder: Path) -> None:
