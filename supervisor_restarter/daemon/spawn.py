@@ -22,7 +22,8 @@ import subprocess
 import sys
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
-_SIGNALS = tuple(signal.valid_signals())  # each call makes them anew, which takes a while
+# Those with a name: what `stopsignal` can be (supervisor/datatypes.py: signal_number).
+_SIGNALS = tuple(signal.Signals)
 
 # Elsewhere a child of Popen can lose a stop signal before exec (Modules/_posixsubprocess.c:
 # VFORK_USABLE), or cannot have a process group of its own.

@@ -156,7 +156,6 @@ class GroupRestart:
             self._end_with_its_group()
         else:
             until = self.clock.monotonic() + seconds
-            self._processes.reap(until, self.clock)
             self._look(everything, until)
             self._spawn(until)
             self._check_time()

@@ -6,7 +6,6 @@ from typing import Any, Callable, Iterable
 from supervisor.datatypes import RestartUnconditionally
 from supervisor.states import ProcessStates
 
-from supervisor_restarter.daemon.children import reap
 from supervisor_restarter.daemon.socket_map import check_spare
 from supervisor_restarter.daemon.spawn import spawn
 from supervisor_restarter.daemon.words import listen_to
@@ -46,10 +45,6 @@ class Processes:
     def are_there(self, slot: Slot) -> bool:
         """Whether the group still has the process of a slot, or is yet to get it."""
         return self.group.processes.get(slot.name) is slot.process or slot.is_not_added_yet
-
-    def reap(self, until: float, clock: Any) -> None:
-        """Let supervisord collect what has ended, until a monotonic time."""
-        reap(self.supervisord, until, clock)
 
     def note(self, slot: Slot, surge: bool) -> None:
         """Note where the old process of a slot listens, before anything is done to it.

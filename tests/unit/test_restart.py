@@ -1,9 +1,12 @@
 """One restart, a pass at a time, with a fake clock and fake processes."""
 
+import math
+
 import pytest
 from supervisor import events
 from supervisor.states import ProcessStates, SupervisorStates
 
+from supervisor_restarter.daemon.children import reap
 from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
 from supervisor_restarter.restart.pacing import STOP_FIRST, Progress, Staggered
 from supervisor_restarter.restart.restarts import Restarts
@@ -451,6 +454,7 @@ def test_a_process_whose_end_supervisor_cannot_take_in_does_not_keep_the_others_
     restart = begin(world)
     ends = [lambda: world['a'].change_state(ProcessStates.UNKNOWN) or 1 / 0, world['b'].die]
     world.supervisord.reap = lambda **how: ends.pop(0)() if ends else None
+    reap(world.supervisord, math.inf, world.clock)
     restart.advance()
     assert world.history[2:] == [('spawn', 'b')]
     pass_time(world, restart, 1.01)
