@@ -56,9 +56,13 @@ class Processes:
             if slot.noted is not None and slot.noted.refusal:
                 raise Failed(Faults.NOT_READY, slot.noted.refusal)
 
+    def leaves_others(self, pid: int) -> bool:
+        """Whether a process, which has ended, leaves others of its process group."""
+        return bool(pid) and self.readiness is not None and self.readiness.group_lives(pid)
+
     def note_orphans(self, slot: Slot, pid: int) -> None:
         """Note that a process of a slot has ended; others of its process group may have stayed."""
-        if pid and self.readiness is not None and self.readiness.group_lives(pid):
+        if self.leaves_others(pid):
             slot.orphaned.append(pid)
 
     def stop(self, process: Any) -> None:

@@ -9,7 +9,7 @@ from supervisor.states import ProcessStates
 from supervisor_restarter.restart.faults import Failed, Faults
 from supervisor_restarter.restart.handover import HandOver
 from supervisor_restarter.restart.pacing import START_FIRST, STOP_FIRST, Times
-from supervisor_restarter.restart.processes import Processes
+from supervisor_restarter.restart.processes import TO_FOLLOW, Processes
 from supervisor_restarter.restart.report import Report
 from supervisor_restarter.restart.slot import (
     SEEN_DOWN,
@@ -54,6 +54,7 @@ class SlotRestart:
         self.report = report
         self.times = times
         self._up_pid = 0
+        self._followed_by = math.inf
         self._story = self._from_call_to_end()
         self.waits_for: Optional[str] = next(self._story)
 
@@ -111,6 +112,10 @@ class SlotRestart:
         may_spawn = ''
         while not may_spawn:
             yield from self._until_down()
+            if self._others_may_follow():
+                yield CHANGE
+                self._look()
+                continue
             processes.configs.apply(slot)
             may_spawn = yield SPAWN
             self._look()
@@ -227,6 +232,20 @@ class SlotRestart:
             raise _started_with_old_configuration()
         return slot.can_be_spawned(self.times.clock.time())
 
+    def _others_may_follow(self) -> bool:
+        """Whether others of the old process's group may be about to end, such as the child of a
+        shell. Until then they have what the new process needs: a port, a lock.
+
+        For one that has ended by itself nobody waits: supervisord would start it.
+        """
+        slot = self.slot
+        if (slot.state != ProcessStates.STOPPED
+                or not self.processes.leaves_others(slot.pid_at_call)):
+            return False
+        now = self.times.clock.monotonic()
+        self._followed_by = min(self._followed_by, now + TO_FOLLOW)
+        return now < self._followed_by
+
     def _successor_is_up(self) -> bool:
         """Whether the successor may take over. Raises Failed, Gone."""
         slot = self.slot
@@ -300,6 +319,8 @@ class SlotRestart:
                 # millisecond.
                 when = min(when, now + 0.001 + max(
                     0.0, _seconds_to_change(process, clock.time())))
+        if slot.phase == Phase.STOPPING and self._followed_by < math.inf:
+            when = min(when, now + TO_FOLLOW / 20)
         if slot.is_awaited:
             when = min(when, now + slot.watch.due(), self.times.deadline_of(slot))
         if slot.logs is not None:
