@@ -27,8 +27,9 @@ _INET = struct.Struct('!4xH2x16s')  # of inet_diag_msg: the port, the address
 _INODE = struct.Struct('=I')
 INET_INODE, INET_SIZE, UNIX_SIZE = 68, 72, 16
 
-# A table of listening sockets serves for so many seconds, and for so many times as long as it took.
-FRESH, PART = 0.002, 10
+# A table of listening sockets serves for so many seconds, and for so many times as long as it took;
+# for longer where it is asked about a process that has been there for a while.
+FRESH, PART, PASS = 0.002, 10, 0.05
 
 # How many descriptors, threads and descendants are looked at, in one look at a process: 1 ms. A
 # server opens what it listens on before the connections of its clients.
@@ -158,19 +159,23 @@ class Listeners:
         self.clock = clock
         self._warned = False
         self._table = Table({}, {})
-        self._until = float('-inf')
+        self._read_at = float('-inf')
+        self._took = 0.0
         self._network = 0
         self._owners: Dict[int, int] = {}
         self._search: Optional[Iterator[None]] = None
         self._search_again = float('-inf')
 
-    def table(self) -> Table:
-        """Return the sockets that listen, as they were a few milliseconds ago at most."""
+    def table(self, age: float = FRESH) -> Table:
+        """Return the sockets that listen, as they were so many seconds ago at most.
+
+        On a machine with so many that it takes long, as they were a little longer ago.
+        """
         began = self.clock.monotonic()
-        if began >= self._until:
+        if began >= self._read_at + max(age, PART * self._took):
             self._table = self._read()
-            took = self.clock.monotonic() - began
-            self._until = began + took + max(FRESH, PART * took)
+            self._read_at = self.clock.monotonic()
+            self._took = self._read_at - began
         return self._table
 
     def held(self, pid: int, inodes: Iterable[int]) -> Set[int]:

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional, S
 from supervisor_restarter.daemon.declaration import Declaration
 from supervisor_restarter.daemon.listeners import (
     AT_A_TIME,
+    PASS,
     Address,
     CannotSee,
     Listeners,
@@ -45,7 +46,7 @@ def note(listeners: Listeners, process: Any, declared: Any, surge: bool) -> Note
     pid, config = process.pid, process.config
     addresses: List[Address] = []
     try:
-        table = listeners.table()
+        table = listeners.table(PASS)
         inodes = listeners.held(pid, table.addresses) - _of_supervisord(process)
         if inodes:
             words = ' '.join([config.command, *(config.environment or {}).values()])

@@ -35,7 +35,7 @@ class Machine:
     def close(self, pid):
         self.sockets = {inode: each for inode, each in self.sockets.items() if each[1] != pid}
 
-    def table(self):
+    def table(self, age=0.0):
         if self.blind:
             raise CannotSee('this is not Linux')
         return Table({inode: address for inode, (address, _) in self.sockets.items()}, {})
