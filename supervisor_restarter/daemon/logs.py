@@ -42,6 +42,7 @@ class SharedLogs:
     def __init__(self, name: str, channels: Sequence[str], changed: Callable[[], None],
                  clock: Any = time):
         self.name = name
+        self.clock = clock
         self._files = {channel: _SharedFile(changed, clock) for channel in channels}
         self._ends: List[Callable[[], None]] = []
 
@@ -53,12 +54,15 @@ class SharedLogs:
 
     def due(self) -> float:
         """Return the seconds until something has been held back for long enough."""
-        return min((shared.due() for shared in self._files.values()), default=math.inf)
+        since = [writer.since for shared in self._files.values() for writer in shared.writers
+                 if writer.held]
+        return max(0.0, min(since) + PATIENCE - self.clock.monotonic()) if since else math.inf
 
     def look(self) -> None:
         """Write what has been held back for long enough."""
-        for shared in self._files.values():
-            shared.look()
+        if self.due() <= 0:
+            for shared in self._files.values():
+                shared.look()
 
     def part(self) -> None:
         """Write what is held back, and let whoever is left go on alone."""
@@ -129,10 +133,6 @@ class _SharedFile:
             self.put(writer, len(writer.held))
             writer.logger.handlers = list(self.handlers)
         self.writers.clear()
-
-    def due(self) -> float:
-        since = min((writer.since for writer in self.writers if writer.held), default=math.inf)
-        return max(0.0, since + PATIENCE - self.clock.monotonic())
 
     def look(self) -> None:
         now = self.clock.monotonic()

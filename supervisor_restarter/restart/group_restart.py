@@ -296,7 +296,7 @@ class GroupRestart:
     def _is_patient(self, slot: Slot) -> bool:
         """Whether nothing waits for this process to come up, but the end of the restart."""
         return slot.is_up_when_running and not (
-            self.settings.rolling or self.settings.min_ready_seconds)
+            self._turns.pacing.is_rolling or self.settings.min_ready_seconds)
 
     def _next_turn(self) -> str:
         # What is down already is started before anything is stopped.
