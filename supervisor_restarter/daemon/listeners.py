@@ -1,7 +1,7 @@
 """Who listens where, as the kernel tells it.
 
-Linux alone does. The sockets come from a dump of those that listen (sock_diag(7)), 0.2 ms; who has
-them from /proc/PID/fd (proc(5)), 0.1 ms for a process and a descendant.
+Linux alone does. The sockets come from a dump of all listening sockets (sock_diag(7)), 0.2 ms; who
+has them from /proc/PID/fd (proc(5)), 0.1 ms for a process and a descendant.
 """
 
 import contextlib
@@ -98,7 +98,7 @@ def _tcp(raw: bytes, port: int, v6only: bool = False) -> Address:
 class Table:
     """The sockets that listen: `addresses` by inode.
 
-    `files` has the numbers of the file and of its device for those that are bound to a path.
+    `files` has the numbers of the file and of its device for sockets that are bound to a path.
     """
 
     def __init__(self, addresses: Dict[int, Address], files: Dict[int, Tuple[int, int]]):
@@ -122,7 +122,7 @@ class Table:
         return found[max(found)] if found else set()
 
     def covering(self, address: Address) -> Set[int]:
-        """Return the inodes of those that listen on an address, or on more."""
+        """Return the inodes of the sockets that listen on an address, or on more."""
         return {inode for inode in self._by_port.get(address.port, ())
                 if self.addresses[inode].covers(address)}
 
@@ -148,7 +148,7 @@ class Listeners:
 
         listeners.table().at(address)       # inodes
         listeners.held(pid, inodes)         # which of these it has, with all its descendants
-        listeners.owner(inode)              # the id of one that has it
+        listeners.owner(inode)              # the id of a process that has it
 
     All raise CannotSee, and OSError where there are no descriptors left. A process that it may not
     look into, such as one of another user without CAP_SYS_PTRACE, is a CannotSee of `held`.
@@ -483,7 +483,7 @@ def _children_by_parent(pid: int) -> List[int]:
 
 def _is_hidden(pid: int) -> bool:
     if os.path.exists('/proc/%d' % pid):
-        return False  # one that has ended, and that nobody has waited for yet
+        return False  # a process that has ended, and that nobody has waited for yet
     try:
         os.kill(pid, 0)
     except PermissionError:

@@ -21,7 +21,7 @@ from supervisor_restarter.daemon.listeners import (
 from supervisor_restarter.daemon.pace import Pace
 from supervisor_restarter.daemon.process_groups import is_there
 
-# In so many processes is looked at once for who is in the way of one that has failed.
+# How many processes are looked at, at once, for the one that is in the way of a failed process.
 AT_END = 500
 
 
@@ -174,7 +174,7 @@ class Listening:
             missing = self._missing(self.listeners.table())
         except CannotSee as why:
             self.seen = 'it cannot be seen whether it listens: %s' % why
-            # Where the old one serves on, it does not go for one that may not.
+            # While the old process serves on, it does not stop for a process that may not listen.
             missing = list(self.noted.addresses) if self.noted.surge else []
         except OSError as why:
             self.seen, missing = 'cannot be seen: %s' % why.strerror, list(self.noted.addresses)

@@ -3,7 +3,7 @@
 A process has handlers of its own for its log files, and a handler rotates its file by itself. Two
 of them for one file lose lines: after a rotation one writes over what the other has appended
 (supervisor/loggers.py: RotatingFileHandler.doRollover opens the new file without O_APPEND). So both
-processes write through the handlers of the one that was spawned last, which has just opened the
+processes write through the handlers of the newer process, which has just opened the
 file that has the name now. They write whole lines: what supervisord reads from a pipe may end
 within one.
 """
@@ -47,7 +47,7 @@ class SharedLogs:
         self._ends: List[Callable[[], None]] = []
 
     def join(self, *processes: Any) -> None:
-        """Let processes write to the same files; the one that was spawned last stands last."""
+        """Let processes write to the same files; the newest process stands last."""
         for process in processes:
             self._ends.append(after_spawn(process, lambda process=process: self._admit(process)))
             self._admit(process)
@@ -65,7 +65,7 @@ class SharedLogs:
                 shared.look()
 
     def part(self) -> None:
-        """Write what is held back, and let whoever is left go on alone."""
+        """Write what is held back, and let the process that is left go on alone."""
         while self._ends:
             self._ends.pop()()
         for shared in self._files.values():

@@ -37,7 +37,7 @@ class Readiness:
     def declared(self, config: Any) -> Optional[Declaration]:
         """Return what a program declares, or None; `config` is that of a process.
 
-        Raises ValueError for a value that cannot be; its message says what is allowed.
+        Raises ValueError for a value that is not allowed; its message says what is.
         """
         return declaration.declared(config.environment)
 
@@ -157,7 +157,7 @@ class Together:
             watch.look()
 
     def due(self) -> float:
-        """Return the seconds until the next look at one that is not ready."""
+        """Return the seconds until the next look at a watch that is not ready."""
         return min((watch.due() for watch in self.watches if not watch.ready), default=math.inf)
 
     def in_the_way(self) -> str:

@@ -108,7 +108,7 @@ class Processes:
             raise trouble
 
     def look_for_readiness(self, slot: Slot) -> None:
-        """Look whether the new process of a slot is ready, whoever spawned it. Raises Failed."""
+        """Look whether the new process of a slot is ready. Raises Failed."""
         process = slot.newest
         if process.pid and process.pid != slot.watched:
             # Somebody else, or Supervisor's autorestart, has spawned it. A process that was to
@@ -167,7 +167,7 @@ class Orphans:
         return TO_FOLLOW / 20 if self._until < math.inf else math.inf
 
     def are_awaited(self, slots: Iterable[Slot]) -> bool:
-        """Whether some may be about to end too; else warn of those that are left."""
+        """Whether some may be about to end too; else warn of the orphans that are left."""
         left = [(slot, pid) for slot in slots for pid in slot.orphaned]
         if left:
             running = self.readiness.groups_that_run(pid for _, pid in left)

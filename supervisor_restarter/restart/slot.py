@@ -217,7 +217,7 @@ class Slot:
             self.logs = None
 
     def can_be_spawned(self, wall: float) -> bool:
-        """Whether it is down, and has been seen down by whoever waits for that.
+        """Whether it is down, and has been seen down by callers that wait for that.
 
         `wall` is Supervisor's time, `time.time()`.
         """
