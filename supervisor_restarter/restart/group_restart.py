@@ -106,7 +106,8 @@ class GroupRestart:
         if self.outcome is None:
             times.append(self._turns.deadline(self._active.values()))
         seconds = min(times) - self.clock.monotonic()
-        return max(0.0, min(seconds, self._turns.next_in(), self._orphans.due()))
+        orphans = math.inf if self._active else self._orphans.due()
+        return max(0.0, min(seconds, self._turns.next_in(), orphans))
 
     def info(self) -> Dict[str, Any]:
         """Return the struct of `getRestartInfo`."""
@@ -227,7 +228,8 @@ class GroupRestart:
         for slot in report.slots.values():
             if slot.phase == Phase.RESTARTED:
                 self._go_on(slot)
-        if not self._active and not self._orphans.are_awaited(report.slots.values()):
+        if not self._active and not self._orphans.are_awaited(
+                report.slots.values(), self._times.whole if self.outcome is None else math.inf):
             self._end()
 
     # how it ends
