@@ -272,6 +272,8 @@ class AnUpdate(RuleBasedStateMachine):
             self.broken.append('%s: %s' % (type(why).__name__, why))
 
     def somebody_does(self, what, process):
+        if what == 'kill':
+            return  # one that was told to stop long ago
         if self.machine.who == 'restart':
             self.check(self.witness.restart_does, what, process)
         elif self.witness is not None:
