@@ -94,7 +94,7 @@ class SlotRestart:
             if turn != START_FIRST:
                 yield from self._stop_first(turn == STOP_FIRST)
         except Replaced:
-            pass
+            self.processes.note_orphans(self.slot, self.slot.pid_at_call)
         while True:  # to the end of the restart: if it leaves again, that is a fault
             self._look()
             up = self._is_up(self.slot.process)

@@ -25,7 +25,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
 
-from tests.support.daemon import MANNERS, Daemon, descendants, free_ports, group, wait_until
+from tests.support.daemon import MANNERS, Daemon, free_ports, group, wait_until
 from tests.support.faults import children, info, sabotaged, script
 from tests.support.readiness import SLOW_STARTER, declaration, temporary_folder
 from tests.support.surge import EARS
@@ -195,13 +195,13 @@ def names(group_name: str) -> List[str]:
 
 def strays(daemon: Daemon) -> Dict[int, int]:
     """Return the processes that its programs have left behind, and their process groups."""
-    url, below = b'SUPERVISOR_SERVER_URL=' + daemon.url.encode(), descendants(daemon.pid)
-    found = {}
+    url, found = b'SUPERVISOR_SERVER_URL=' + daemon.url.encode(), {}
     for entry in Path('/proc').iterdir():
         with contextlib.suppress(OSError):  # it is gone
             if entry.name.isdigit() and url in (entry / 'environ').read_bytes().split(b'\0'):
                 found[int(entry.name)] = os.getpgid(int(entry.name))
-    return {pid: group for pid, group in found.items() if pid not in below}
+    mains = children(daemon)
+    return {pid: group for pid, group in found.items() if group not in mains}
 
 
 def restart_all(daemon: Daemon) -> None:

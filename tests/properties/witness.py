@@ -1,6 +1,6 @@
 """What the promises of a restart say, checked by somebody who only sees it from outside."""
 
-from typing import Any, Dict, List, Set
+from typing import Any, Dict, Iterable, List, Set
 
 from supervisor.process import ProcessGroup
 from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDescription
@@ -48,6 +48,8 @@ class Witness:
         self.machine, self.supervisord = machine, supervisord
         self.restart, self.group, self.settings = restart, group, settings
         self.began = machine.now
+        for process in group.processes.values():
+            machine.readiness.last.pop(id(process), None)
         self.processes: Dict[str, Recorded] = dict(group.processes)
         self.originals = dict(self.processes)
         self.successors: Dict[str, Recorded] = {}
@@ -172,6 +174,9 @@ class Witness:
     def is_up(self, name: str) -> bool:
         process = self.processes[name]
         watched = self.machine.readiness.last.get(id(process))
+        if (process.state == ProcessStates.STARTING and not process.config.startsecs
+                and name in self.had_its_turn and self.is_ready(name)):
+            return True  # it had exited, as it may, and is RUNNING again in a moment
         return self.is_restarted(name) or (
             process.state == ProcessStates.STARTING and watched is not None
             and watched.pid == process.pid and watched.watch is not None
@@ -212,18 +217,16 @@ class Witness:
             'renewed' if name in self.renewed else 'old', process.exitstatus, process.pid,
             self.found[name])
 
-    def left_behind(self, pids: Dict[int, str]) -> List[int]:
+    def left_behind(self, pids: Iterable[int]) -> List[int]:
         """Those that have ended and left somebody behind of whom nobody has warned."""
-        return [pid for pid, name in pids.items() if self.here(name)
-                and pid in self.machine.wrappers and pid not in self.machine.children
+        machine = self.machine
+        return [pid for pid in pids if pid in machine.wrappers and pid not in machine.children
                 and not any(text_of(pid) in text for text in self.warned)]
 
     def waits_for_left(self) -> None:
         """Note that somebody is left behind who may be about to follow."""
-        known = {process.last_pid: name for processes in (self.originals, self.successors)
-                 for name, process in processes.items()}
-        found = {pid: name for name, (_, pid) in self.found.items()}
-        if self.left_behind({**known, **found, **self.told_to_stop}):
+        if self.left_behind({*self.told_to_stop, *(pid for _, pid in self.found.values()), *(
+                process.last_pid for process in self.successors.values())}):
             self.waits_until = self.machine.now
 
     # what the restart does
@@ -333,8 +336,8 @@ class Witness:
                 self.fault_is_justified(fault['name'], fault)
         for warning in info['warnings'][len(self.warned):]:
             self.warned.append(warning['text'])
-            promise(any(text_of(pid) in warning['text'] for pid in self.machine.wrappers),
-                    'nobody is left behind: %s', warning)
+            promise(any(text_of(pid) in warning['text'] for pid in self.machine.wrappers
+                        if pid not in self.machine.children), 'nobody is left behind: %s', warning)
         self.waits_for_left()
         new = self.spawned[self.spawned_before:]
         promise(new == sorted(new, key=self.rank), 'order: spawned %s in one pass', new)
@@ -354,7 +357,7 @@ class Witness:
     def nothing_is_left_down(self) -> None:
         if self.machine.mood < SupervisorStates.RUNNING:
             return
-        left = self.left_behind(self.told_to_stop)
+        left = self.left_behind(pid for pid, name in self.told_to_stop.items() if self.here(name))
         promise(not left, 'nobody says who is left behind of %s', left)
         faults = self.faults()
         for name in self.processes:
@@ -411,8 +414,8 @@ class Witness:
         if Faults.TIMEOUT in codes:
             limit = self.settings.timeout or TO_RUN if self.settings.rolling else self.timeout()
             promise(elapsed > limit - NONE_LOST, 'P4: early, at %s', elapsed)
-            promise(self.settings.timeout or self.touched or Faults.NOT_READY in codes,
-                    'P11: TIMEOUT, and each took the time that it has')
+            promise(self.settings.timeout or self.touched or self.clock_was_set
+                    or Faults.NOT_READY in codes, 'P11: TIMEOUT, and each took its time')
         if Faults.STOPPED_EARLY in codes:
             promise(any(0 < limit <= self.failed(faults) for limit in (self.limit, self.surge)),
                     'stopped early for nothing')
