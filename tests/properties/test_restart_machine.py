@@ -235,7 +235,7 @@ class ARestart(RuleBasedStateMachine):
     @invariant()
     def who_is_to_say_that_it_is_ready_can_as_long_as_it_lives(self):
         """P9; and no longer."""
-        if self.began and not self.ended:
+        if self.began and self.machine.mood == SupervisorStates.RUNNING:
             machine, told = self.machine, self.machine.paths
             assert not machine.unheard, machine.unheard
             there = {each.process.pid for each in machine.readiness.sockets}

@@ -147,7 +147,8 @@ class Witness:
         if '://' in config.declares:
             own = Address('127.0.0.1', config.program.port)
             wanted.add(own)
-            if not any(each.answers for each in sockets.values() if each.address == own):
+            if config.declares.startswith('http') and not any(
+                    each.answers for each in sockets.values() if each.address == own):
                 return NEVER
         return max(since + [there.get(address, NEVER) for address in wanted])
 

@@ -37,7 +37,7 @@ class Network:
         self.machine = machine
         self.sockets: Dict[int, Socket] = {}
         self._wanted: List[Socket] = []
-        self._count = itertools.count(1)
+        self._count, self.turns = itertools.count(1), itertools.count()
 
     def listen(self, pid: int, address: Address, shares: bool = False,
                answers: bool = True) -> None:
@@ -103,12 +103,11 @@ class Attempt:
     address, each gets one in turn.
     """
 
-    turns = itertools.count()
-
     def __init__(self, options: Any, declaration: Any, group: Any,
                  ended: Callable[[bool, str], None], accepts: Any = None):
         self.network, self.ended, self.accepts = options.network, ended, accepts
         self.address = target(declaration.family, declaration.address)
+        self.asks = bool(declaration.request)
         self.refused = self.waits = False
         self.inode = 0
 
@@ -119,14 +118,14 @@ class Attempt:
         if self.refused:
             self.ended(False, 'refused the connection')
             return
-        self.inode = there[next(self.turns) % len(there)]
+        self.inode = there[next(self.network.turns) % len(there)]
         self.waits = self.accepts is not None
         if not self.waits:
             self._ask()
 
     def _ask(self) -> None:
-        if self.network.sockets[self.inode].answers:
-            self.ended(True, 'answered 200')
+        if self.network.sockets[self.inode].answers or not self.asks:
+            self.ended(True, 'answered 200' if self.asks else 'accepts connections')
 
     def go_on(self) -> bool:
         if self.inode not in self.network.sockets:
