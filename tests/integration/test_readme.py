@@ -201,7 +201,7 @@ def test_the_examples_of_programs_declare_each_value_that_there_is(tmp_path):
     declarations = [declared(process.environment).text for process in programs]
     assert sorted(set(declarations)) == [
         *('http://127.0.0.1:80%02d/health' % number for number in range(4)),
-        'http://unix:/srv/site/run/site.sock:/health', 'listen', 'notify',
+        'http://unix:/srv/blog/run/blog.sock:/health', 'listen', 'notify',
         'tcp://127.0.0.1:11211', 'unix:///srv/proxy/run/proxy.sock']
     for page in (README, READINESS):
         values = [declared({'RESTARTER_READY': value.replace('HOST:PORT', '127.0.0.1:80')})
