@@ -253,7 +253,7 @@ def test_60_surges_of_which_each_tenth_spawn_fails_leave_nothing():
         def left():
             assert Call(daemon, 'web', SURGE).result() is True
             no_process_has_two_lives(daemon)
-            return (daemon.descriptors_at_rest(sockets=2), len(list(folder.iterdir())),
+            return (daemon.descriptors_at_rest(sockets=2), len(list(folder.rglob('*'))),
                     list(daemon.states('web')), len(daemon.descendants()))
         before = left()
         daemon.rpc.saboteur.failSpawns(10)
