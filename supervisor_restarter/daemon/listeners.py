@@ -6,6 +6,7 @@ has them from /proc/PID/fd (proc(5)), 0.1 ms for a process and a descendant.
 
 import contextlib
 import errno
+import functools
 import os
 import re
 import socket
@@ -88,6 +89,7 @@ def target(family: int, address: Any) -> Address:
     return _tcp(raw, port)
 
 
+@functools.lru_cache(4096)  # the same ones are read again and again
 def _tcp(raw: bytes, port: int, v6only: bool = False) -> Address:
     if len(raw) == 16 and raw.startswith(MAPPED):
         raw = raw[12:]
@@ -96,13 +98,14 @@ def _tcp(raw: bytes, port: int, v6only: bool = False) -> Address:
 
 
 class Table:
-    """The sockets that listen: `addresses` by inode.
+    """The sockets that listen: `addresses` by inode; `inodes` are those of all.
 
     `files` has the numbers of the file and of its device for sockets that are bound to a path.
     """
 
     def __init__(self, addresses: Dict[int, Address], files: Dict[int, Tuple[int, int]]):
         self.addresses = addresses
+        self.inodes = frozenset(addresses)
         self.files = files
         self._by_port: Dict[int, List[int]] = {}
         for inode, address in addresses.items():
@@ -125,6 +128,12 @@ class Table:
         """Return the inodes of the sockets that listen on an address, or on more."""
         return {inode for inode in self._by_port.get(address.port, ())
                 if self.addresses[inode].covers(address)}
+
+    @functools.cached_property
+    def given_away(self) -> Tuple[int, int, FrozenSet[int]]:
+        """The first and the last port that the system gives away, and those between that it keeps.
+        """
+        return _given_away()
 
     def _at_path(self, address: Address) -> Set[int]:
         inodes = self._by_port.get(0, ())
@@ -159,7 +168,7 @@ class Listeners:
         self.clock = clock
         self._warned = False
         self._table = Table({}, {})
-        self._read_at = float('-inf')
+        self.began_to_read = self._read_at = float('-inf')
         self._took = 0.0
         self._network = 0
         self._owners: Dict[int, int] = {}
@@ -173,14 +182,14 @@ class Listeners:
         """
         began = self.clock.monotonic()
         if began >= self._read_at + max(age, PART * self._took):
-            self._table = self._read()
+            self._table, self.began_to_read = self._read(), began
             self._read_at = self.clock.monotonic()
             self._took = self._read_at - began
         return self._table
 
     def held(self, pid: int, inodes: Iterable[int]) -> Set[int]:
         """Return which sockets a process or one of its descendants has."""
-        wanted = set(inodes)
+        wanted = frozenset(inodes)
         if not wanted or not pid:
             return set()
         try:
@@ -250,13 +259,14 @@ class Listeners:
             yield
 
 
-def fixed(addresses: Iterable[Address], pid: int, words: str) -> List[Address]:
+def fixed(addresses: Iterable[Address], pid: int, words: str,
+          given_away: Tuple[int, int, FrozenSet[int]]) -> List[Address]:
     """Return the addresses that the next process of a program will listen on as well.
 
     Not a port that the system has given away, unless it stands in `words`, a program's command and
     environment; nor a name that has the id of the process in it, or is made for one run.
     """
-    first, last, reserved = _given_away()
+    first, last, reserved = given_away
 
     def is_fixed(address: Address) -> bool:
         if address.port:
@@ -380,7 +390,7 @@ def _opened(path: str, inside: Optional[int] = None, flags: int = 0) -> Iterator
         os.close(descriptor)
 
 
-def _look_into(pid: int, wanted: Set[int]) -> Tuple[Set[int], int]:
+def _look_into(pid: int, wanted: FrozenSet[int]) -> Tuple[Set[int], int]:
     """Return which of the wanted a process and its descendants have.
 
     And the id of one of them that is hidden, or 0.

@@ -64,8 +64,9 @@ class Readiness:
         The watch has `awaited` and `seen`, as text; `ready`; `early`, whether one that is ready is
         up before it is RUNNING; `environment`, the variables that the process has to have;
         `extended_until`, the monotonic time until which it has asked to be waited for; `look()`,
-        `due()` in seconds; `in_the_way()`, who else listens where the process is to listen, as a
-        sentence; and `close()`. `delay` are the seconds between two looks at most.
+        `due()` in seconds, or with `patient` later, when that of others is; `in_the_way()`, who
+        else listens where the process is to listen, as a sentence; and `close()`. `delay` are the
+        seconds between two looks at most.
         `changed()` is called when there is something new. Raises OSError where no socket is to be
         had; spawn the process all the same.
         """
@@ -97,7 +98,7 @@ class Running:
     """The watch for a process of which nothing can be seen but that it is RUNNING."""
 
     extended_until = -math.inf
-    ready = True
+    ready = patient = True
     early = False
     awaited = 'RUNNING'
 
@@ -135,6 +136,11 @@ class Together:
     def ready(self) -> bool:
         """Whether all are."""
         return all(watch.ready for watch in self.watches)
+
+    @property
+    def patient(self) -> bool:
+        """Whether all are."""
+        return all(watch.patient for watch in self.watches)
 
     @property
     def early(self) -> bool:

@@ -302,7 +302,7 @@ class GroupRestart:
 
     def _is_patient(self, slot: Slot) -> bool:
         """Whether nothing waits for this process to come up, but the end of the restart."""
-        return slot.is_up_when_running and not (
+        return slot.is_patient and not (
             self._turns.pacing.is_rolling or self.settings.min_ready_seconds)
 
     def _next_turn(self) -> str:

@@ -215,7 +215,7 @@ def test_ports_that_the_system_gives_away_and_names_of_one_run_are_not_the_next_
     others = [Address('127.0.0.1', 40000), Address('127.0.0.1', 50505), Address('@0a1b2'),
               Address('/run/web.4711.sock'), Address('/tmp/pymp-x1_2/listener-ab'),
               Address('@4711')]
-    assert fixed(kept + others, 4711, 'serve --port 50051') == sorted(kept)
+    assert fixed(kept + others, 4711, 'serve --port 50051', module._given_away()) == sorted(kept)
 
 
 @pytest.mark.parametrize('family, address, to', [

@@ -1,6 +1,7 @@
 """What is made of who listens where: refusals, hand-overs, and whose an answer is."""
 
 import itertools
+import math
 import os
 import socket
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ class Machine:
     def __init__(self):
         self.inodes = itertools.count(1)
         self.sockets, self.hidden, self.blind = {}, set(), False
+        self.began_to_read = math.inf
 
     def listen(self, pid, *addresses):
         for address in addresses:
@@ -188,6 +190,9 @@ def test_ready_is_what_listens_where_its_predecessor_did(machine):
     assert watch.see() == (False, 'does not listen on 127.0.0.1:8001, where pid 4711 did')
     assert watch.in_the_way() == ''
     machine.listen(STRANGER, PORT)
+    machine.began_to_read = -math.inf  # before the new process was there
+    assert watch.see() == (False, 'does not listen on 127.0.0.1:8001, where pid 4711 did')
+    machine.began_to_read = math.inf
     assert watch.see() == (False, 'does not listen on 127.0.0.1:8001, where pid 99 does')
     assert watch.in_the_way() == watch.seen
     machine.listen(NEW, PORT)
