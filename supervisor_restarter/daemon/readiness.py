@@ -1,6 +1,7 @@
 """What programs declare of their readiness, and the watches that see it."""
 
 import math
+import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
 from supervisor_restarter.daemon import declaration, process_groups
@@ -12,7 +13,9 @@ from supervisor_restarter.daemon.probe import Probe
 
 
 class Readiness:
-    """Whether the processes of a supervisord are ready; `options` are those of supervisord.
+    """Whether the processes of a supervisord are ready.
+
+    `options` are those of supervisord, `clock` gives `monotonic()`.
 
         declared = readiness.declared(process.config)
         noted = readiness.note(process, declared, surge)  # before anything is done to it
@@ -28,8 +31,9 @@ class Readiness:
     What the old process says is never taken for what the new one does.
     """
 
-    def __init__(self, options: Any):
+    def __init__(self, options: Any, clock: Any = time):
         self.options = options
+        self.clock = clock
         self._sockets = Sockets(options)
         self._listeners = Listeners(options.logger.warn)
         self._watched: Set[Any] = set()
@@ -37,7 +41,7 @@ class Readiness:
     def declared(self, config: Any) -> Optional[Declaration]:
         """Return what a program declares, or None; `config` is that of a process.
 
-        Raises ValueError for a value that cannot be; its message says what is allowed.
+        Raises ValueError for a value that is not allowed; its message says what is.
         """
         return declaration.declared(config.environment)
 
@@ -60,21 +64,23 @@ class Readiness:
         The watch has `awaited` and `seen`, as text; `ready`; `early`, whether one that is ready is
         up before it is RUNNING; `environment`, the variables that the process has to have;
         `extended_until`, the monotonic time until which it has asked to be waited for; `look()`,
-        `due()` in seconds; `in_the_way()`, who else listens where the process is to listen, as a
-        sentence; and `close()`. `delay` are the seconds between two looks at most.
+        `due()` in seconds, or with `patient` later, when that of others is; `in_the_way()`, who
+        else listens where the process is to listen, as a sentence; and `close()`. `delay` are the
+        seconds between two looks at most.
         `changed()` is called when there is something new. Raises OSError where no socket is to be
         had; spawn the process all the same.
         """
         watches: List[Any] = []
         listens = _listens(declared)
         if declared is not None and declared.notifies:
-            watches.append(Notification(self.options, self._sockets, process, changed))
+            watches.append(Notification(self.options, self._sockets, process, changed,
+                                        self.clock))
         elif declared is not None and not listens:
             watches.append(Probe(self.options, declared, delay, changed, self._watched,
-                                 Own(self._listeners, process, declared, noted)))
+                                 Own(self._listeners, process, declared, noted), self.clock))
         if noted is not None and noted.addresses and (noted.surge or listens):
             watches.insert(0, Listening(self._listeners, process, noted, listens, delay, changed,
-                                        self._watched))
+                                        self._watched, self.clock))
         elif listens:
             watches.append(Running(noted))
         return Together(watches) if len(watches) > 1 else watches[0] if watches else None
@@ -92,7 +98,7 @@ class Running:
     """The watch for a process of which nothing can be seen but that it is RUNNING."""
 
     extended_until = -math.inf
-    ready = True
+    ready = patient = True
     early = False
     awaited = 'RUNNING'
 
@@ -132,6 +138,11 @@ class Together:
         return all(watch.ready for watch in self.watches)
 
     @property
+    def patient(self) -> bool:
+        """Whether all are."""
+        return all(watch.patient for watch in self.watches)
+
+    @property
     def early(self) -> bool:
         """Whether the program has declared what it is ready by."""
         return any(watch.early for watch in self.watches)
@@ -157,7 +168,7 @@ class Together:
             watch.look()
 
     def due(self) -> float:
-        """Return the seconds until the next look at one that is not ready."""
+        """Return the seconds until the next look at a watch that is not ready."""
         return min((watch.due() for watch in self.watches if not watch.ready), default=math.inf)
 
     def in_the_way(self) -> str:

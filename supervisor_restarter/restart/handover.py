@@ -113,7 +113,7 @@ class HandOver:
         leaving, trouble = slot.second, None
         if leaving.get_state() in (*UP_STATES, ProcessStates.BACKOFF):
             try:
-                self.processes.stop(leaving)
+                self.processes.stop(slot, leaving)
             except Failed as why:
                 trouble = why
         # UNKNOWN: it cannot be stopped, and stays where everybody can see it; in Supervisor 4.1
@@ -123,7 +123,8 @@ class HandOver:
                 if self.group.processes.get(leaving.config.name) is leaving:
                     del self.group.processes[leaving.config.name]
                 self.processes.note_orphans(
-                    slot, slot.watched if slot.predecessor is None else slot.pid_at_call)
+                    slot, slot.watched if slot.predecessor is None else slot.pid_at_call,
+                    self.clock.monotonic())
             slot.successor = slot.predecessor = None
             slot.part_logs()
         if trouble is not None:
@@ -138,7 +139,7 @@ class HandOver:
 
 
 def _pid_of(process: Any) -> str:
-    return 'pid %d' % process.pid if process.pid else 'one that has ended'
+    return 'pid %d' % process.pid if process.pid else 'a process that has ended'
 
 
 def _named(slot: Slot, config: Any, suffix: str) -> Any:

@@ -14,8 +14,8 @@ from supervisor_restarter.restart.faults import Failed, Faults
 from supervisor_restarter.restart.slot import Slot
 
 # How long the children of a process may take to follow it, in seconds, before they count as left
-# behind.
-TO_FOLLOW = 1.0
+# behind; and how often to look.
+TO_FOLLOW, FOLLOWING = 1.0, 0.05
 
 
 class Processes:
@@ -56,17 +56,22 @@ class Processes:
             if slot.noted is not None and slot.noted.refusal:
                 raise Failed(Faults.NOT_READY, slot.noted.refusal)
 
-    def leaves_others(self, pid: int) -> bool:
-        """Whether a process, which has ended, leaves others of its process group."""
-        return bool(pid) and self.readiness is not None and self.readiness.group_lives(pid)
+    def note_orphans(self, slot: Slot, pid: int, now: float) -> None:
+        """Note that a process of a slot, the one told to stop or the one with the id `pid`, has
+        ended; others of its process group may have stayed. `now` are monotonic seconds.
+        """
+        for ended in {pid, slot.told} - {0, *slot.orphaned}:
+            if self.readiness is not None and self.readiness.group_lives(ended):
+                slot.orphaned[ended] = now
 
-    def note_orphans(self, slot: Slot, pid: int) -> None:
-        """Note that a process of a slot has ended; others of its process group may have stayed."""
-        if self.leaves_others(pid):
-            slot.orphaned.append(pid)
+    def are_to_follow(self, slot: Slot, now: float) -> bool:
+        """Whether others of the process group of one that has ended may be about to end too."""
+        return any(now < since + TO_FOLLOW and self.readiness.group_lives(pid)
+                   for pid, since in slot.orphaned.items())
 
-    def stop(self, process: Any) -> None:
-        """Tell a process to stop. Raises Failed."""
+    def stop(self, slot: Slot, process: Any) -> None:
+        """Tell a process of a slot to stop. Raises Failed."""
+        slot.told = process.pid
         message = process.stop()
         if message is not None:
             # The message ends with the traceback's last line (supervisor/process.py: kill).
@@ -112,7 +117,7 @@ class Processes:
             raise trouble
 
     def look_for_readiness(self, slot: Slot) -> None:
-        """Look whether the new process of a slot is ready, whoever spawned it. Raises Failed."""
+        """Look whether the new process of a slot is ready. Raises Failed."""
         process = slot.newest
         if process.pid and process.pid != slot.watched:
             # Somebody else, or Supervisor's autorestart, has spawned it. A process that was to
@@ -164,21 +169,23 @@ class Orphans:
         self.readiness = readiness
         self.report = report
         self.clock = clock
-        self._until = math.inf
+        self._next = math.inf
 
     def due(self) -> float:
         """Return the seconds until they are to be looked at again."""
-        return TO_FOLLOW / 20 if self._until < math.inf else math.inf
+        return max(0.0, self._next - self.clock.monotonic())
 
-    def are_awaited(self, slots: Iterable[Slot]) -> bool:
-        """Whether some may be about to end too; else warn of those that are left."""
+    def are_awaited(self, slots: Iterable[Slot], deadline: float) -> bool:
+        """Whether some may be about to end too; else, and at the deadline, warn of the orphans."""
         left = [(slot, pid) for slot in slots for pid in slot.orphaned]
         if left:
             running = self.readiness.groups_that_run(pid for _, pid in left)
             left = [(slot, pid) for slot, pid in left if pid in running]
-        if left and self._until == math.inf:
-            self._until = self.clock.monotonic() + TO_FOLLOW
-        if left and self.clock.monotonic() < self._until:
+        now = self.clock.monotonic()
+        until = min(deadline, TO_FOLLOW + max((slot.orphaned[pid] for slot, pid in left),
+                                              default=-math.inf))
+        if now < until:
+            self._next = min(now + FOLLOWING, until)
             return True
         for slot, pid in left:
             self.report.warn(

@@ -9,7 +9,7 @@ from supervisor.states import ProcessStates
 from supervisor_restarter.restart.faults import Failed, Faults
 from supervisor_restarter.restart.handover import HandOver
 from supervisor_restarter.restart.pacing import START_FIRST, STOP_FIRST, Times
-from supervisor_restarter.restart.processes import TO_FOLLOW, Processes
+from supervisor_restarter.restart.processes import FOLLOWING, Processes
 from supervisor_restarter.restart.report import Report
 from supervisor_restarter.restart.slot import (
     SEEN_DOWN,
@@ -54,7 +54,6 @@ class SlotRestart:
         self.report = report
         self.times = times
         self._up_pid = 0
-        self._followed_by = math.inf
         self._story = self._from_call_to_end()
         self.waits_for: Optional[str] = next(self._story)
 
@@ -95,7 +94,7 @@ class SlotRestart:
             if turn != START_FIRST:
                 yield from self._stop_first(turn == STOP_FIRST)
         except Replaced:
-            pass
+            self._note_orphans()
         while True:  # to the end of the restart: if it leaves again, that is a fault
             self._look()
             up = self._is_up(self.slot.process)
@@ -108,7 +107,7 @@ class SlotRestart:
         processes.configs.prepare(slot)
         if is_up:
             processes.note(slot, surge=False)
-            processes.stop(slot.process)
+            processes.stop(slot, slot.process)
         may_spawn = ''
         while not may_spawn:
             yield from self._until_down()
@@ -120,7 +119,6 @@ class SlotRestart:
             may_spawn = yield SPAWN
             self._look()
             may_spawn = may_spawn if self._is_down() else ''
-        processes.note_orphans(slot, slot.pid_at_call)
         processes.start(slot)
         self._move(Phase.STARTING)
 
@@ -151,9 +149,9 @@ class SlotRestart:
         slot = self.slot
         yield from self._until_its_turn()
         if slot.state in UP_STATES:
-            self.processes.stop(slot.process)
+            self.processes.stop(slot, slot.process)
         yield from self._until_down()
-        self.processes.note_orphans(slot, slot.pid_at_call)
+        self._note_orphans()
         self.processes.configs.remove(slot)
         self._move(Phase.REMOVED)
 
@@ -238,13 +236,14 @@ class SlotRestart:
 
         For one that has ended by itself nobody waits: supervisord would start it.
         """
-        slot = self.slot
-        if (slot.state != ProcessStates.STOPPED
-                or not self.processes.leaves_others(slot.pid_at_call)):
-            return False
         now = self.times.clock.monotonic()
-        self._followed_by = min(self._followed_by, now + TO_FOLLOW)
-        return now < self._followed_by
+        self._note_orphans()
+        return (self.slot.state == ProcessStates.STOPPED and self.processes.are_to_follow(
+            self.slot, now) and now < self.times.whole - self.slot.config.startsecs - FOLLOWING)
+
+    def _note_orphans(self) -> None:
+        self.processes.note_orphans(
+            self.slot, self.slot.pid_at_call, self.times.clock.monotonic())
 
     def _successor_is_up(self) -> bool:
         """Whether the successor may take over. Raises Failed, Gone."""
@@ -252,10 +251,11 @@ class SlotRestart:
         self._look()
         if slot.state == ProcessStates.UNKNOWN:
             raise Failed(Faults.BAD_STATE, 'its state became UNKNOWN')
+        up = self._is_up(slot.successor)
         if slot.stopped_by_somebody_else():
             self._check_state(slot.process)
             return False
-        return self._is_up(slot.successor)
+        return up
 
     def _is_up(self, process: Any) -> bool:
         """Whether a new process is up: RUNNING and ready, or said to be ready before that, and all
@@ -319,8 +319,8 @@ class SlotRestart:
                 # millisecond.
                 when = min(when, now + 0.001 + max(
                     0.0, _seconds_to_change(process, clock.time())))
-        if slot.phase == Phase.STOPPING and self._followed_by < math.inf:
-            when = min(when, now + TO_FOLLOW / 20)
+        if slot.phase == Phase.STOPPING and slot.orphaned:
+            when = min(when, now + FOLLOWING)
         if slot.is_awaited:
             when = min(when, now + slot.watch.due(), self.times.deadline_of(slot))
         if slot.logs is not None:

@@ -1,6 +1,7 @@
 """What is made of who listens where: refusals, hand-overs, and whose an answer is."""
 
 import itertools
+import math
 import os
 import socket
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ class Machine:
     def __init__(self):
         self.inodes = itertools.count(1)
         self.sockets, self.hidden, self.blind = {}, set(), False
+        self.began_to_read = math.inf
         self.processes = 1  # of the system, that are looked at until one is found
 
     def listen(self, pid, *addresses):
@@ -36,7 +38,7 @@ class Machine:
     def close(self, pid):
         self.sockets = {inode: each for inode, each in self.sockets.items() if each[1] != pid}
 
-    def table(self):
+    def table(self, age=0.0):
         if self.blind:
             raise CannotSee('this is not Linux')
         return Table({inode: address for inode, (address, _) in self.sockets.items()}, {})
@@ -189,6 +191,9 @@ def test_ready_is_what_listens_where_its_predecessor_did(machine):
     assert watch.see() == (False, 'does not listen on 127.0.0.1:8001, where pid 4711 did')
     assert watch.in_the_way() == ''
     machine.listen(STRANGER, PORT)
+    machine.began_to_read = -math.inf  # before the new process was there
+    assert watch.see() == (False, 'does not listen on 127.0.0.1:8001, where pid 4711 did')
+    machine.began_to_read = math.inf
     assert watch.see() == (False, 'does not listen on 127.0.0.1:8001, where pid 99 does')
     assert watch.in_the_way() == watch.seen
     machine.listen(NEW, PORT)

@@ -367,6 +367,31 @@ def test_one_that_never_listens_is_a_fault_a_minute_after_it_could_be_running():
     assert world.states()['a'] == 'RUNNING'
 
 
+@pytest.mark.parametrize('settings, due', [
+    (LATE, 0.2), (LATE._replace(max_unavailable=Limit(2)), 0.1)])
+def test_where_nobody_waits_for_one_of_them_a_look_waits_for_those_at_others(settings, due):
+    world, readiness = World(*'ab'), FakeReadiness(a='listen', b='listen')
+    restart = begin(world, readiness, settings)
+    down(world, restart, *'ab')
+    watches = [readiness.watches[name] for name in 'ab']
+    for watch, period in zip(watches, (0.1, 0.2)):
+        watch.patient, watch.period = True, period
+    restart.advance()
+    assert restart.due() == pytest.approx(due)
+
+
+def test_rolling_a_minute_is_enough_however_long_the_old_one_may_take_to_leave():
+    world, readiness = World('a'), FakeReadiness(a='notify')
+    world['a'].config.stopwaitsecs, world['a'].transition = 3600, lambda: None
+    restart = begin(world, readiness, ONE._replace(timeout=None))
+    passes(world, restart, 500.0)
+    down(world, restart, 'a')
+    passes(world, restart, 60.9)
+    assert restart.outcome is None
+    passes(world, restart, 0.2)
+    assert restart.outcome == [fault('a', 'NOT_READY: after 61 seconds: refused')]
+
+
 @pytest.mark.parametrize('startsecs, died', [
     (1, 'Exited too quickly (process log may have details)'),
     (0, 'exited with status 1 before it was ready')])
@@ -419,6 +444,34 @@ def test_others_of_a_process_group_that_stay_are_a_warning_and_no_fault(settings
                                       'group run on' % min(readiness.orphaned))
 
 
+def test_those_of_a_process_that_somebody_else_has_restarted_are_a_warning_too():
+    world, readiness = World('a', 'b'), FakeReadiness()
+    readiness.orphaned = {world['a'].pid}
+    restart = begin(world, readiness, ONE)
+    world['a'].stop()
+    world['a'].die()
+    world['a'].spawn()
+    down(world, restart, 'b')
+    passes(world, restart, 2.2)
+    assert restart.outcome is True
+    assert [warning['name'] for warning in restart.info()['warnings']] == ['a']
+
+
+# Some have time to follow, but not beyond that of the call.
+@pytest.mark.parametrize('follow, timeout, seconds, warnings', [
+    (True, None, 0.6, 0), (False, None, 1.0, 1), (False, 0.52, 0.52, 1)])
+def test_those_that_follow_within_a_second_are_none(follow, timeout, seconds, warnings):
+    world, readiness = World('a', startsecs=0), FakeReadiness()
+    readiness.orphaned = {world['a'].pid}
+    restart = begin(world, readiness, LATE._replace(timeout=timeout))
+    down(world, restart, 'a')
+    passes(world, restart, 0.5)
+    assert not restart.finished and 0 < restart.due() <= 0.05
+    readiness.orphaned -= readiness.orphaned if follow else set()
+    passes(world, restart, seconds - 0.5 + 0.06)
+    assert (restart.outcome, len(restart.info()['warnings'])) == (True, warnings)
+
+
 @pytest.mark.parametrize('settings', [LATE, ONE])
 def test_a_process_is_started_when_the_others_of_its_group_have_followed(settings):
     world, readiness = World('a', startsecs=0), FakeReadiness()
@@ -464,15 +517,3 @@ def test_whom_somebody_else_starts_meanwhile_is_started_once():
     passes(world, restart, 5.0)
     assert (restart.outcome, world.states()) == (True, {'a': 'RUNNING'})
     assert world.history == [('stop', 'a'), ('spawn', 'a')]
-
-
-def test_those_that_follow_after_the_last_spawn_are_no_warning():
-    world, readiness = World('a', startsecs=0), FakeReadiness()
-    readiness.orphaned = {world['a'].pid}
-    restart = begin(world, readiness)
-    down(world, restart, 'a')
-    passes(world, restart, 1.5)
-    assert not restart.finished and restart.due() <= 0.05
-    readiness.orphaned = set()
-    passes(world, restart, 0.1)
-    assert (restart.outcome, restart.info()['warnings']) == (True, [])
