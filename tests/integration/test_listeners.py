@@ -115,7 +115,7 @@ def wrapped(declare, last='wait', **more):
 @pytest.mark.parametrize('last, code', [('wait', 0x430), ('sleep 1000', 0x460)])
 def test_an_orphan_that_has_the_port_is_named_when_it_is_in_the_way(last, code):
     with wrapped(True, last) as (daemon, port, leader):
-        answer = Call(daemon, 'web', {'timeout': 4}).result()
+        answer = Call(daemon, 'web', {'timeout': 6}).result()
         assert [fault['code'] for fault in answer] == [code]
         owner = int(re.search(r'127\.0\.0\.1:%d is listened on by pid (\d+)' % port,
                               answer[0]['text']).group(1))
