@@ -72,7 +72,9 @@ class Network:
 
     # as the plugin's Listeners
 
-    def table(self) -> Table:
+    began_to_read = float('inf')  # a table is always of now
+
+    def table(self, age: float = 0.0) -> Table:
         return Table({inode: each.address for inode, each in self.sockets.items()}, {})
 
     def held(self, pid: int, inodes: Iterable[int]) -> Set[int]:
