@@ -40,7 +40,7 @@ def seconds_to_restart(daemon, limit):
     """
     for _ in range(10):
         before = daemon.wait_running('web')
-        answer, seconds = restart(daemon, 'web')
+        answer, seconds = restart(daemon, 'web', {'timeout': 120})
         assert answer is True
         assert all_new(before, daemon.pids('web'))
         if seconds < limit:
