@@ -123,20 +123,20 @@ class Supervised:
         }
         return [Contender(name, self, restart) for name, restart in restarts.items()]
 
-    def _by_rpc(self, namespace: str, *arguments: Any) -> None:
+    def _by_rpc(self, namespace: str, *arguments: Any) -> float:
         with self.daemon.connection() as rpc:
+            began = time.monotonic()
             try:
                 answer = getattr(rpc, namespace).restartProcessGroup(GROUP, *arguments)
             except xmlrpc.client.Fault as why:
                 raise NotRestarted(why.faultString) from None
-        if answer is not True:
+            seconds = time.monotonic() - began
+        if isinstance(answer, list):
             raise NotRestarted('%d faults, the first: %s' % (len(answer), answer[0]['text']))
+        return seconds
 
     def _floor(self) -> float:
-        with self.daemon.connection() as rpc:
-            began = time.monotonic()
-            rpc.floor.restartProcessGroup(GROUP)
-            seconds = time.monotonic() - began + self.startsecs
+        seconds = self._by_rpc('floor') + self.startsecs
         time.sleep(self.startsecs + 0.1)  # the processes' own time
         return seconds
 

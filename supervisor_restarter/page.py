@@ -41,7 +41,8 @@ HEADERS = {
 class Page:
     """A handler of requests, which installs itself when supervisord has its HTTP servers.
 
-    Whoever may look gets `token` with what the page asks for; who has it not may change nothing.
+    Each client that may see the page gets `token` with it; a client without the token may change
+    nothing.
     """
 
     def __init__(self, supervisord: Any, interface: Any, restarts: Any, configured: Configured):

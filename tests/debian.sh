@@ -5,6 +5,8 @@
 #
 #     tests/debian.sh dist/supervisor_restarter-*.whl
 #
+# And README's first restart, with Debian's own configuration file, in its folder, /.
+#
 # Installs the Debian packages supervisor and python3-pip where they are not there yet, and removes
 # them again. Debian's service is not started. Exits with 0, with 1 where something failed, and with
 # 77 and a sentence where it cannot run.
@@ -27,6 +29,7 @@ command -v apt-get >/dev/null || skip 'there is no apt-get here'
 [ ! -d /run/systemd/system ] || skip 'an init runs here, and would start the service'
 
 wheel=$(realpath "$1")
+readme=$(dirname "$(realpath "$0")")/../README.md
 export HOME                     # pip's user folder is below it
 HOME=$(mktemp -d)
 folder=$HOME
@@ -96,7 +99,12 @@ numprocs = 3
 process_name = %(program_name)s_%(process_num)d
 startsecs = 0
 END
-    /usr/bin/supervisord -c "$folder/supervisord.conf" > "$folder/output" 2>&1 &
+    await
+}
+
+# await: run Debian's supervisord in /, with the file, until it answers.
+await() {
+    (cd / && exec /usr/bin/supervisord -n -c "$folder/supervisord.conf") > "$folder/output" 2>&1 &
     pid=$!
     tries=0
     until /usr/bin/supervisorctl -c "$folder/supervisord.conf" status >/dev/null 2>&1; do
@@ -123,6 +131,26 @@ check() {
         fail "$1: a process was not replaced"
     stop
     echo "Debian: $1: restarted"
+    passed=$((passed + 1))
+}
+
+# first: what README says of the first restart, as it stands there.
+first() {
+    { cat /etc/supervisor/supervisord.conf
+      sed -n '/^```ini$/,/^```$/p' "$readme" | grep -v '^```'; } > "$folder/supervisord.conf"
+    await || fail "README: $(cat "$folder/output")"
+    tries=0
+    until [ "$(/usr/bin/supervisorctl -c "$folder/supervisord.conf" status |
+               grep -c ' RUNNING ')" = 4 ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || fail "README: $(cat "$folder/output")"
+        sleep 0.1
+    done
+    said=$(/usr/bin/supervisorctl -c "$folder/supervisord.conf" restartgroup web 2>&1) ||
+        fail "README: $said"
+    [ "$said" = 'web: restarted' ] || fail "README: $said"
+    stop
+    echo "Debian: README: restarted"
     passed=$((passed + 1))
 }
 
@@ -168,6 +196,7 @@ pip="/usr/bin/python3 -m pip -q --disable-pip-version-check --no-cache-dir"
 
 $pip install "$wheel"
 check 'the system' /usr/local/bin/supervisorctl_restart_group
+first
 # Debian's Supervisor is in another directory than what pip installs, and Python looks for
 # supervisor.plugins in Supervisor's own only.
 if start supervisor.plugins.restarter:make_rpcinterface; then

@@ -1,6 +1,6 @@
 """What is to be done with one group: its calls, in their order, and what they come to.
 
-Each errand is told once, as a generator, whoever makes its calls (`side_by_side`). It yields a
+Each errand is told once, as a generator; `side_by_side` makes its calls. It yields a
 `Call` and is sent what supervisord answers, or has the fault thrown in; it yields None to wait a
 moment; it returns a `Report`.
 """

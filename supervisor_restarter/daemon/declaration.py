@@ -43,7 +43,7 @@ class Declaration(NamedTuple):
 
     @property
     def can_be_asked(self) -> bool:
-        """Whether it can be seen of a process, whoever has spawned it."""
+        """Whether it can be seen of a process that somebody else has spawned, too."""
         return not self.notifies
 
 
@@ -51,7 +51,7 @@ def declared(environment: Any) -> Optional[Declaration]:
     """Return what the environment of a program's configuration declares, or None.
 
     The environment is what Supervisor has made of it: expanded, and with that of [supervisord]
-    (supervisor/options.py: read_config). Raises ValueError for a value that cannot be.
+    (supervisor/options.py: read_config). Raises ValueError for a value that is not allowed.
     """
     value = (environment or {}).get(VARIABLE)
     if value is None:

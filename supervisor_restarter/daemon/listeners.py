@@ -1,11 +1,12 @@
 """Who listens where, as the kernel tells it.
 
-Linux alone does. The sockets come from a dump of those that listen (sock_diag(7)), 0.2 ms; who has
-them from /proc/PID/fd (proc(5)), 0.1 ms for a process and a descendant.
+Linux alone does. The sockets come from a dump of all listening sockets (sock_diag(7)), 0.2 ms; who
+has them from /proc/PID/fd (proc(5)), 0.1 ms for a process and a descendant.
 """
 
 import contextlib
 import errno
+import functools
 import os
 import re
 import socket
@@ -27,8 +28,9 @@ _INET = struct.Struct('!4xH2x16s')  # of inet_diag_msg: the port, the address
 _INODE = struct.Struct('=I')
 INET_INODE, INET_SIZE, UNIX_SIZE = 68, 72, 16
 
-# A table of listening sockets serves for so many seconds, and for so many times as long as it took.
-FRESH, PART = 0.002, 10
+# A table of listening sockets serves for so many seconds, and for so many times as long as it took;
+# for longer where it is asked about a process that has been there for a while.
+FRESH, PART, PASS = 0.002, 10, 0.05
 
 # How many descriptors, threads and descendants are looked at, in one look at a process: 1 ms. A
 # server opens what it listens on before the connections of its clients.
@@ -87,6 +89,7 @@ def target(family: int, address: Any) -> Address:
     return _tcp(raw, port)
 
 
+@functools.lru_cache(4096)  # the same ones are read again and again
 def _tcp(raw: bytes, port: int, v6only: bool = False) -> Address:
     if len(raw) == 16 and raw.startswith(MAPPED):
         raw = raw[12:]
@@ -95,13 +98,14 @@ def _tcp(raw: bytes, port: int, v6only: bool = False) -> Address:
 
 
 class Table:
-    """The sockets that listen: `addresses` by inode.
+    """The sockets that listen: `addresses` by inode; `inodes` are those of all.
 
-    `files` has the numbers of the file and of its device for those that are bound to a path.
+    `files` has the numbers of the file and of its device for sockets that are bound to a path.
     """
 
     def __init__(self, addresses: Dict[int, Address], files: Dict[int, Tuple[int, int]]):
         self.addresses = addresses
+        self.inodes = frozenset(addresses)
         self.files = files
         self._by_port: Dict[int, List[int]] = {}
         for inode, address in addresses.items():
@@ -121,9 +125,15 @@ class Table:
         return found[max(found)] if found else set()
 
     def covering(self, address: Address) -> Set[int]:
-        """Return the inodes of those that listen on an address, or on more."""
+        """Return the inodes of the sockets that listen on an address, or on more."""
         return {inode for inode in self._by_port.get(address.port, ())
                 if self.addresses[inode].covers(address)}
+
+    @functools.cached_property
+    def given_away(self) -> Tuple[int, int, FrozenSet[int]]:
+        """The first and the last port that the system gives away, and those between that it keeps.
+        """
+        return _given_away()
 
     def _at_path(self, address: Address) -> Set[int]:
         inodes = self._by_port.get(0, ())
@@ -147,7 +157,7 @@ class Listeners:
 
         listeners.table().at(address)       # inodes
         listeners.held(pid, inodes)         # which of these it has, with all its descendants
-        listeners.owner(inode)              # the id of one that has it
+        listeners.owner(inode)              # the id of a process that has it
 
     All raise CannotSee, and OSError where there are no descriptors left. A process that it may not
     look into, such as one of another user without CAP_SYS_PTRACE, is a CannotSee of `held`.
@@ -158,24 +168,28 @@ class Listeners:
         self.clock = clock
         self._warned = False
         self._table = Table({}, {})
-        self._until = float('-inf')
+        self.began_to_read = self._read_at = float('-inf')
+        self._took = 0.0
         self._network = 0
         self._owners: Dict[int, int] = {}
         self._search: Optional[Iterator[None]] = None
         self._search_again = float('-inf')
 
-    def table(self) -> Table:
-        """Return the sockets that listen, as they were a few milliseconds ago at most."""
+    def table(self, age: float = FRESH) -> Table:
+        """Return the sockets that listen, as they were so many seconds ago at most.
+
+        On a machine with so many that it takes long, as they were a little longer ago.
+        """
         began = self.clock.monotonic()
-        if began >= self._until:
-            self._table = self._read()
-            took = self.clock.monotonic() - began
-            self._until = began + took + max(FRESH, PART * took)
+        if began >= self._read_at + max(age, PART * self._took):
+            self._table, self.began_to_read = self._read(), began
+            self._read_at = self.clock.monotonic()
+            self._took = self._read_at - began
         return self._table
 
     def held(self, pid: int, inodes: Iterable[int]) -> Set[int]:
         """Return which sockets a process or one of its descendants has."""
-        wanted = set(inodes)
+        wanted = frozenset(inodes)
         if not wanted or not pid:
             return set()
         try:
@@ -245,13 +259,14 @@ class Listeners:
             yield
 
 
-def fixed(addresses: Iterable[Address], pid: int, words: str) -> List[Address]:
+def fixed(addresses: Iterable[Address], pid: int, words: str,
+          given_away: Tuple[int, int, FrozenSet[int]]) -> List[Address]:
     """Return the addresses that the next process of a program will listen on as well.
 
     Not a port that the system has given away, unless it stands in `words`, a program's command and
     environment; nor a name that has the id of the process in it, or is made for one run.
     """
-    first, last, reserved = _given_away()
+    first, last, reserved = given_away
 
     def is_fixed(address: Address) -> bool:
         if address.port:
@@ -375,7 +390,7 @@ def _opened(path: str, inside: Optional[int] = None, flags: int = 0) -> Iterator
         os.close(descriptor)
 
 
-def _look_into(pid: int, wanted: Set[int]) -> Tuple[Set[int], int]:
+def _look_into(pid: int, wanted: FrozenSet[int]) -> Tuple[Set[int], int]:
     """Return which of the wanted a process and its descendants have.
 
     And the id of one of them that is hidden, or 0.
@@ -478,7 +493,7 @@ def _children_by_parent(pid: int) -> List[int]:
 
 def _is_hidden(pid: int) -> bool:
     if os.path.exists('/proc/%d' % pid):
-        return False  # one that has ended, and that nobody has waited for yet
+        return False  # a process that has ended, and that nobody has waited for yet
     try:
         os.kill(pid, 0)
     except PermissionError:

@@ -1,5 +1,6 @@
 """What follows from who listens where: is an address a process's own, or its predecessor's?"""
 
+import contextlib
 import math
 import os
 import socket
@@ -9,6 +10,7 @@ from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional, S
 from supervisor_restarter.daemon.declaration import Declaration
 from supervisor_restarter.daemon.listeners import (
     AT_A_TIME,
+    PASS,
     Address,
     CannotSee,
     Listeners,
@@ -17,10 +19,10 @@ from supervisor_restarter.daemon.listeners import (
     fixed,
     target,
 )
-from supervisor_restarter.daemon.pace import Pace
+from supervisor_restarter.daemon.pace import LEAST, Pace
 from supervisor_restarter.daemon.process_groups import is_there
 
-# In so many processes is looked at once for who is in the way of one that has failed.
+# How many processes are looked at, at once, for the one that is in the way of a failed process.
 AT_END = 500
 
 
@@ -45,11 +47,12 @@ def note(listeners: Listeners, process: Any, declared: Any, surge: bool) -> Note
     pid, config = process.pid, process.config
     addresses: List[Address] = []
     try:
-        table = listeners.table()
-        inodes = listeners.held(pid, table.addresses) - _of_supervisord(process)
+        table = listeners.table(PASS)
+        inodes = listeners.held(pid, table.inodes) - _of_supervisord(process)
         if inodes:
             words = ' '.join([config.command, *(config.environment or {}).values()])
-            addresses = fixed({table.addresses[inode] for inode in inodes}, pid, words)
+            addresses = fixed({table.addresses[inode] for inode in inodes}, pid, words,
+                              table.given_away)
     except (CannotSee, OSError) as why:
         asked = declared is not None and declared.family is not None
         refusal = ('with max_surge it cannot be seen whether the new process answers at %s, or the '
@@ -146,6 +149,7 @@ class Listening:
     """
 
     extended_until = -math.inf
+    patient = True
 
     def __init__(self, listeners: Listeners, process: Any, noted: Noted, early: bool, delay: float,
                  changed: Callable[[], None], watched: Set[Any], clock: Any = time):
@@ -157,6 +161,8 @@ class Listening:
         self.watched = watched
         self.clock = clock
         self.pace = Pace(delay, watched, clock)
+        self._began = clock.monotonic()
+        self.pace.next = self._began + LEAST  # no program listens before
         self.environment: Dict[str, str] = {}
         self.ready = False
         self._others = ''
@@ -173,7 +179,7 @@ class Listening:
             missing = self._missing(self.listeners.table())
         except CannotSee as why:
             self.seen = 'it cannot be seen whether it listens: %s' % why
-            # Where the old one serves on, it does not go for one that may not.
+            # While the old process serves on, it does not stop for a process that may not listen.
             missing = list(self.noted.addresses) if self.noted.surge else []
         except OSError as why:
             self.seen, missing = 'cannot be seen: %s' % why.strerror, list(self.noted.addresses)
@@ -193,25 +199,34 @@ class Listening:
 
     def in_the_way(self) -> str:
         """Return who else listens where it is to listen, as a sentence; empty where nobody does."""
-        return self.seen if self.noted.surge and not self.ready else self._others
+        if self.noted.surge:
+            return '' if self.ready else self.seen
+        if not self.ready and not self._others:
+            with contextlib.suppress(CannotSee, OSError):
+                self._missing(self.listeners.table(), AT_END)
+        return self._others
 
-    def _missing(self, table: Table) -> List[Address]:
+    def _missing(self, table: Table, most: int = AT_A_TIME) -> List[Address]:
         """Return on which addresses it does not listen; and say so of the first."""
         noted = self.noted
         others = noted.inodes | _of_supervisord(self.process)
         changed = _what_it_is(noted.config) != _what_it_is(self.process.config)
-        missing = [address for address in noted.addresses
-                   if not table.covering(address) - others]
+        theirs = {address: table.covering(address) - others for address in noted.addresses}
+        missing = [address for address in noted.addresses if not theirs[address]]
         if not missing or changed:
-            held = self.listeners.held(self.process.pid, set(table.addresses) - others)
+            held = self.listeners.held(self.process.pid, table.inodes - others if changed else
+                                       set().union(*theirs.values()))
             listens = {table.addresses[inode] for inode in held}
             missing = [address for address in noted.addresses
                        if not any(each.covers(address) for each in listens)]
             if changed and len(listens) >= len(noted.addresses):
                 return []  # with another configuration it may be elsewhere
         if missing:
-            others = [owner for owner in map(self.listeners.owner, table.covering(missing[0]))
-                      if owner and not noted.surge]
+            others = []
+            # What was read before there was a new process has the sockets of the old one.
+            if not noted.surge and self.listeners.began_to_read >= self._began:
+                others = list(filter(None, (self.listeners.owner(inode, most)
+                                            for inode in table.covering(missing[0]))))
             self.seen = 'does not listen on %s, where pid %d %s' % (
                 missing[0], others[0] if others else noted.pid,
                 'does' if others or noted.surge else 'did')

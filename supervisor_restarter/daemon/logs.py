@@ -3,7 +3,7 @@
 A process has handlers of its own for its log files, and a handler rotates its file by itself. Two
 of them for one file lose lines: after a rotation one writes over what the other has appended
 (supervisor/loggers.py: RotatingFileHandler.doRollover opens the new file without O_APPEND). So both
-processes write through the handlers of the one that was spawned last, which has just opened the
+processes write through the handlers of the newer process, which has just opened the
 file that has the name now. They write whole lines: what supervisord reads from a pipe may end
 within one.
 """
@@ -42,26 +42,30 @@ class SharedLogs:
     def __init__(self, name: str, channels: Sequence[str], changed: Callable[[], None],
                  clock: Any = time):
         self.name = name
+        self.clock = clock
         self._files = {channel: _SharedFile(changed, clock) for channel in channels}
         self._ends: List[Callable[[], None]] = []
 
     def join(self, *processes: Any) -> None:
-        """Let processes write to the same files; the one that was spawned last stands last."""
+        """Let processes write to the same files; the newest process stands last."""
         for process in processes:
             self._ends.append(after_spawn(process, lambda process=process: self._admit(process)))
             self._admit(process)
 
     def due(self) -> float:
         """Return the seconds until something has been held back for long enough."""
-        return min((shared.due() for shared in self._files.values()), default=math.inf)
+        since = [writer.since for shared in self._files.values() for writer in shared.writers
+                 if writer.held]
+        return max(0.0, min(since) + PATIENCE - self.clock.monotonic()) if since else math.inf
 
     def look(self) -> None:
         """Write what has been held back for long enough."""
-        for shared in self._files.values():
-            shared.look()
+        if self.due() <= 0:
+            for shared in self._files.values():
+                shared.look()
 
     def part(self) -> None:
-        """Write what is held back, and let whoever is left go on alone."""
+        """Write what is held back, and let the process that is left go on alone."""
         while self._ends:
             self._ends.pop()()
         for shared in self._files.values():
@@ -129,10 +133,6 @@ class _SharedFile:
             self.put(writer, len(writer.held))
             writer.logger.handlers = list(self.handlers)
         self.writers.clear()
-
-    def due(self) -> float:
-        since = min((writer.since for writer in self.writers if writer.held), default=math.inf)
-        return max(0.0, since + PATIENCE - self.clock.monotonic())
 
     def look(self) -> None:
         now = self.clock.monotonic()

@@ -121,6 +121,7 @@ class Notification:
 
     awaited = 'notify'
     early = True
+    patient = False
 
     def __init__(self, options: Any, sockets: Sockets, process: Any, changed: Callable[[], None],
                  clock: Any = time):

@@ -13,7 +13,7 @@ PART = 1 / 8
 
 
 class Pace:
-    """When the next look at one of those that are `watched` is due; `delay` seconds are the most.
+    """When the next look at one of the `watched` processes is due; `delay` seconds are the most.
 
     All watches of a supervisord that are looked at are in `watched`.
     """

@@ -41,6 +41,7 @@ class Probe:
 
     extended_until = -math.inf
     early = True
+    patient = False
 
     def __init__(self, options: Any, declaration: Declaration, delay: float,
                  changed: Callable[[], None], watched: Set[Any], own: Own, clock: Any = time):

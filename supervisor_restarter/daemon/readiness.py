@@ -41,7 +41,7 @@ class Readiness:
     def declared(self, config: Any) -> Optional[Declaration]:
         """Return what a program declares, or None; `config` is that of a process.
 
-        Raises ValueError for a value that cannot be; its message says what is allowed.
+        Raises ValueError for a value that is not allowed; its message says what is.
         """
         return declaration.declared(config.environment)
 
@@ -64,8 +64,9 @@ class Readiness:
         The watch has `awaited` and `seen`, as text; `ready`; `early`, whether one that is ready is
         up before it is RUNNING; `environment`, the variables that the process has to have;
         `extended_until`, the monotonic time until which it has asked to be waited for; `look()`,
-        `due()` in seconds; `in_the_way()`, who else listens where the process is to listen, as a
-        sentence; and `close()`. `delay` are the seconds between two looks at most.
+        `due()` in seconds, or with `patient` later, when that of others is; `in_the_way()`, who
+        else listens where the process is to listen, as a sentence; and `close()`. `delay` are the
+        seconds between two looks at most.
         `changed()` is called when there is something new. Raises OSError where no socket is to be
         had; spawn the process all the same.
         """
@@ -97,7 +98,7 @@ class Running:
     """The watch for a process of which nothing can be seen but that it is RUNNING."""
 
     extended_until = -math.inf
-    ready = True
+    ready = patient = True
     early = False
     awaited = 'RUNNING'
 
@@ -137,6 +138,11 @@ class Together:
         return all(watch.ready for watch in self.watches)
 
     @property
+    def patient(self) -> bool:
+        """Whether all are."""
+        return all(watch.patient for watch in self.watches)
+
+    @property
     def early(self) -> bool:
         """Whether the program has declared what it is ready by."""
         return any(watch.early for watch in self.watches)
@@ -162,7 +168,7 @@ class Together:
             watch.look()
 
     def due(self) -> float:
-        """Return the seconds until the next look at one that is not ready."""
+        """Return the seconds until the next look at a watch that is not ready."""
         return min((watch.due() for watch in self.watches if not watch.ready), default=math.inf)
 
     def in_the_way(self) -> str:

@@ -70,7 +70,7 @@ class GroupRestart:
         self._at_once = [slot for slot in slots.values() if slot.found_down]
         self._turns = Turns(pacing_for(settings, self.plan.size), slots.values(), self._times,
                             self._report)
-        self._down: List[Tuple[int, str]] = []  # the ranks of those that may be spawned
+        self._down: List[Tuple[int, str]] = []  # the ranks of the slots that may be spawned
         self._active: Dict[str, Slot] = {}
         self._kept = {planned.name for planned in self.plan.having(Action.KEEP) if planned.runs}
         self._orphans = Orphans(readiness, self._report, clock)
@@ -302,8 +302,8 @@ class GroupRestart:
 
     def _is_patient(self, slot: Slot) -> bool:
         """Whether nothing waits for this process to come up, but the end of the restart."""
-        return slot.is_up_when_running and not (
-            self.settings.rolling or self.settings.min_ready_seconds)
+        return slot.is_patient and not (
+            self._turns.pacing.is_rolling or self.settings.min_ready_seconds)
 
     def _next_turn(self) -> str:
         # What is down already is started before anything is stopped.

@@ -138,7 +138,7 @@ class HandOver:
 
 
 def _pid_of(process: Any) -> str:
-    return 'pid %d' % process.pid if process.pid else 'one that has ended'
+    return 'pid %d' % process.pid if process.pid else 'a process that has ended'
 
 
 def _named(slot: Slot, config: Any, suffix: str) -> Any:

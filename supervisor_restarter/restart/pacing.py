@@ -126,7 +126,7 @@ def pacing_for(settings: Settings, total: int):
 
 
 class Turns:
-    """Whose turn comes next: the slots that wait for it, and those that hold a place.
+    """Whose turn comes next: the slots that wait for it, and the slots that hold a place.
 
     `not_up` are the names of processes that wait for their turn, or are kept, and come up by
     themselves. Slots whose process is found down need no turn.
@@ -142,7 +142,7 @@ class Turns:
         self._total = len(self._waiting)
         self.not_up: Set[str] = set()
         self._held: Dict[str, Set[str]] = {Window.DOWN: set(), Window.SURGE: set()}
-        self.deadlines: Dict[str, float] = {}  # of those that hold a place
+        self.deadlines: Dict[str, float] = {}  # of the slots that hold a place
         self._moved = times.began
 
     @property

@@ -55,7 +55,7 @@ class Planned(NamedTuple):
 class Plan(NamedTuple):
     """What is to become of all slots; `config` is the group's in the file, None if not looked at.
 
-    The slots stand in the order of the file, and after them those that are removed.
+    The slots stand in the order of the file, and after them the slots that are removed.
     """
 
     slots: Tuple[Planned, ...]

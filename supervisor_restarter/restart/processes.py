@@ -112,7 +112,7 @@ class Processes:
             raise trouble
 
     def look_for_readiness(self, slot: Slot) -> None:
-        """Look whether the new process of a slot is ready, whoever spawned it. Raises Failed."""
+        """Look whether the new process of a slot is ready. Raises Failed."""
         process = slot.newest
         if process.pid and process.pid != slot.watched:
             # Somebody else, or Supervisor's autorestart, has spawned it. A process that was to
@@ -171,7 +171,7 @@ class Orphans:
         return max(0.0, self._next - self.clock.monotonic())
 
     def are_awaited(self, slots: Iterable[Slot], deadline: float) -> bool:
-        """Whether some may be about to end too; else, and at the deadline, warn of those left."""
+        """Whether some may be about to end too; else, and at the deadline, warn of the orphans."""
         left = [(slot, pid) for slot in slots for pid in slot.orphaned]
         if left:
             running = self.readiness.groups_that_run(pid for _, pid in left)

@@ -36,7 +36,7 @@ class Left(NamedTuple):
 class Restarts:
     """The restarts of one supervisord: at most one runs for each group.
 
-    To whoever drives them they are one thing with `advance()`, `due()` and `finished`, and a bug in
+    To the main loop they are one thing with `advance()`, `due()` and `finished`, and a bug in
     one of them is nothing that they raise. `readiness` is handed to each; see `GroupRestart`.
     """
 
@@ -195,7 +195,7 @@ class Restarts:
         for name in due:
             restart = self._running.pop(name)
             self._running[name] = restart
-            with self._given_up(restart):  # one that has finished does nothing
+            with self._given_up(restart):  # a finished restart does nothing
                 restart.advance(everything or name in self._hurried, SLICE / len(due))
             self._hurried.discard(name)
             self._note_if_finished(name)
@@ -294,7 +294,7 @@ class Restarts:
                                 isinstance(event, events.ProcessStateRunningEvent))
 
     def _on_group_removed(self, event: events.ProcessGroupRemovedEvent) -> None:
-        # At once, since whoever has removed it may add it again in their next breath
+        # At once, since the client that has removed it may add it again right after
         # (`supervisorctl update`), and needs what the restart holds.
         restart = self._running.get(event.group)
         if restart is not None:

@@ -169,9 +169,9 @@ class Slot:
                 and self.newest.get_state() in UP_STATES)
 
     @property
-    def is_up_when_running(self) -> bool:
-        """Whether nothing has to be seen of the new process but its state."""
-        return self.watch is None or (self.watch.ready and not self.watch.early)
+    def is_patient(self) -> bool:
+        """Whether a look at the new process may wait for those at others."""
+        return self.watch is None or self.watch.patient
 
     @property
     def is_awaited_to_run(self) -> bool:
@@ -218,7 +218,7 @@ class Slot:
             self.logs = None
 
     def can_be_spawned(self, wall: float) -> bool:
-        """Whether it is down, and has been seen down by whoever waits for that.
+        """Whether it is down, and has been seen down by callers that wait for that.
 
         `wall` is Supervisor's time, `time.time()`.
         """

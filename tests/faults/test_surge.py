@@ -21,6 +21,7 @@ from tests.support.faults import (
     wait_phase,
 )
 from tests.support.load import fetch
+from tests.support.readiness import slow_starters, temporary_folder
 from tests.support.stress import pairs, stress
 from tests.support.surge import SURGE, Watch, programs
 
@@ -239,6 +240,30 @@ def test_a_fork_that_fails_leaves_the_slot_as_it_was(tmp_path):
         assert [fault['code'] for fault in answer] == [Faults.SPAWN_ERROR, Faults.STOPPED_EARLY]
         assert daemon.pids('web') == before
         assert_nothing_is_left(daemon, descriptors)
+
+
+@pytest.mark.stress
+def test_60_surges_of_which_each_tenth_spawn_fails_leave_nothing():
+    notifying, _ = slow_starters(0, 'notify', 2, stdout_logfile='AUTO', stderr_logfile='AUTO')
+    daemon = sabotaged(notifying)
+    folder = temporary_folder(daemon)
+    with daemon:
+        daemon.wait_running('web')
+
+        def left():
+            assert Call(daemon, 'web', SURGE).result() is True
+            no_process_has_two_lives(daemon)
+            return (daemon.descriptors_at_rest(sockets=2), len(list(folder.rglob('*'))),
+                    list(daemon.states('web')), len(daemon.descendants()))
+        before = left()
+        daemon.rpc.saboteur.failSpawns(10)
+        failed = [answer for answer in (Call(daemon, 'web', SURGE).result() for _ in range(60))
+                  if answer is not True]
+        daemon.rpc.saboteur.failSpawns(0)
+        why = ' '.join(fault['text'] for answer in failed for fault in answer)
+        for words in ('too many open files', 'Too many processes in process table', 'ENOMEM'):
+            assert words in why
+        assert left() == before
 
 
 def test_one_that_needs_longer_than_timeout_to_come_up_goes_and_the_old_one_serves():

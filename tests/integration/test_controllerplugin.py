@@ -9,7 +9,9 @@ import pytest
 
 from supervisor_restarter import __version__
 from tests.support.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
+from tests.support.faults import all_new
 from tests.support.rolling_example import EXAMPLE
+from tests.support.stress import stress
 
 COMMANDS = """
 [ctlplugin:restarter]
@@ -20,7 +22,7 @@ supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerpl
 @pytest.fixture(scope='module')
 def daemon():
     programs = '\n'.join([group('web', 2), group('api-a', 1), group('api-b', 1),
-                          group('bad', 2, MANNERS['exits 1'], startsecs=1)])
+                          group('bad', 2, MANNERS['exits 1'], startsecs=1), group('none', 0)])
     with Daemon(programs, extra=COMMANDS) as running:
         for name in ('web', 'api-a', 'api-b'):
             running.wait_running(name)
@@ -36,6 +38,7 @@ def daemon():
     ('restartgroup api-*', ['api-a', 'api-b']),
     ('restartgroup --max-unavailable 1 web --timeout=30', ['web']),
     ('restartgroup web web w*', ['web']),
+    ('restartgroup web none', ['web', 'none']),
 ])
 def test_restartgroup_restarts_what_is_named(daemon, command, touched):
     before = {name: daemon.pids(name) for name in ('web', 'api-a', 'api-b')}
@@ -104,6 +107,29 @@ def test_groups_are_restarted_side_by_side():
                if 'restarter: ' in line]
         assert [line.split(': ')[1].split()[0] for line in log] == (
             ['restarting'] * 4 + ['restarted'] * 4)
+
+
+# It takes longer to leave than any new process has to come up (pacing.py: TO_RUN).
+FINISHES_ITS_JOB = ("/bin/sh -c 'trap \"[ -e go ] || sleep 6; echo $$ >> done; exit 0\" TERM; "
+                    "while :; do sleep 0.2; done'")
+WAYS = {'rolling.max_unavailable': 1, 'surge.max_surge': 1, 'staggered.stagger_factor': 2}
+
+
+@pytest.mark.parametrize('command', stress(['supervisorctl', 'restartgroup'],
+                                           ['supervisorctl_restart_group']))
+def test_by_itself_no_way_ends_before_each_worker_has_finished_its_job(command):
+    names = sorted(['at_once', *(option.split('.')[0] for option in WAYS)])
+    workers = ''.join(group(name, 2, FINISHES_ITS_JOB, stopwaitsecs=3600) for name in names)
+    with Daemon(workers, WAYS, extra=COMMANDS) as daemon:
+        before = {name: daemon.wait_running(name) for name in names}
+        done = daemon.command(*command, 'all')
+        assert (done.returncode, done.stderr) == (0, '')
+        assert sorted(done.stdout.splitlines()) == ['%s: restarted' % name for name in names]
+        assert all(all_new(before[name], daemon.pids(name)) for name in names)
+        jobs = (daemon.folder / 'done').read_text().split()
+        assert sorted(map(int, jobs)) == sorted(pid for pids in before.values()
+                                                for pid in pids.values())
+        daemon.let_go()
 
 
 def test_restartinfo_and_cancelrestart_of_a_running_restart():

@@ -14,9 +14,10 @@ import pytest
 
 from supervisor_restarter.daemon.declaration import ALLOWED
 from tests.support.daemon import MANNERS, Daemon, free_port, group, wait_until
+from tests.support.load import Load
 from tests.support.readiness import Watched, declaring, ready_at, serves, slow_starters, uvicorns
 from tests.support.reports import killed_at
-from tests.support.stress import pairs
+from tests.support.stress import pairs, stress
 
 ONE = {'max_unavailable': 1, 'timeout': 30}
 
@@ -109,15 +110,30 @@ def test_a_release_that_answers_503_costs_one_process():
 
 
 @pytest.mark.slow
-def test_a_slow_release_rolling_never_leaves_fewer_than_three_of_four_that_serve():
-    programs, ports = slow_starters(1.5, 'http', numprocs=4)
-    with Daemon(programs) as daemon:
+@pytest.mark.parametrize('for_all', [False, *stress(True)])
+def test_a_slow_release_rolling_never_leaves_fewer_than_three_of_four_that_serve(for_all):
+    programs, ports = slow_starters(1.5, 'http', numprocs=4, startsecs=1)
+    daemon = Daemon(programs)
+    if for_all:
+        declare_for_all(daemon, programs, 'listen')
+    with daemon:
         daemon.wait_running('web')
         wait_until(lambda: all(map(serves, ports)), 'all serve')
-        with Watched(ports) as watched:
+        addresses = [('127.0.0.1', port) for port in ports]
+        with Watched(ports) as watched, Load(addresses, clients=2, per_connection=1,
+                                             pause=0.01) as load:
             assert restart(daemon)[0] is True
         assert len(watched.outages) == 4
         assert watched.most_at_once == 1
+        assert load.counts().failed == 0
+
+
+def declare_for_all(daemon, programs, ready):
+    """Let [supervisord] declare for all programs what these declare for themselves."""
+    without = '\n'.join(line for line in programs.splitlines() if 'RESTARTER' not in line)
+    daemon.write_configuration(without)
+    daemon.configuration.write_text(daemon.configuration.read_text().replace(
+        '[supervisord]', '[supervisord]\nenvironment = RESTARTER_READY="%s"' % ready, 1))
 
 
 # Programs as they are
@@ -260,12 +276,9 @@ def test_a_wrong_declaration_is_one_sentence_and_nothing_is_stopped(value, why):
 def test_what_stands_for_all_programs_holds_unless_a_program_says_otherwise():
     # Supervisor hands the environment of [supervisord] to each program.
     programs, _ = slow_starters(0.3, 'notify')
-    without = '\n'.join(line for line in programs.splitlines() if 'RESTARTER' not in line)
-    with Daemon('') as daemon:
-        daemon.configuration.write_text(daemon.configuration.read_text().replace(
-            '[supervisord]', '[supervisord]\nenvironment = RESTARTER_READY="notify"', 1) + without)
-        daemon.supervisorctl('reload')
-        wait_until(lambda: 'web_0' in daemon.log(), 'it reloads')
+    daemon = Daemon('')
+    declare_for_all(daemon, programs, 'notify')
+    with daemon:
         daemon.wait_running('web')
         result, seconds = restart(daemon)
         assert result is True

@@ -190,15 +190,19 @@ def test_an_example_in_python_restarts_the_group(daemon, text):
 def test_the_examples_of_programs_declare_each_value_that_there_is(tmp_path):
     text, = blocks(READINESS, 'ini', 'RESTARTER_READY')
     configuration = tmp_path / 'supervisord.conf'
-    configuration.write_text('[supervisord]\n' + text)
+    assert text.count('user = ') == text.count('command = ')
+    # They need not be here.
+    configuration.write_text('[supervisord]\n' + re.sub('(?m)^(user|directory) = .*', '', text))
     options = ServerOptions()
     options.realize(['-c', str(configuration)])
-    declarations = [declared(process.environment).text for group in options.process_group_configs
-                    for process in group.process_configs]
+    programs = [process for group in options.process_group_configs
+                for process in group.process_configs]
+    assert all(process.command.startswith('/') for process in programs)
+    declarations = [declared(process.environment).text for process in programs]
     assert sorted(set(declarations)) == [
         *('http://127.0.0.1:80%02d/health' % number for number in range(4)),
-        'http://unix:%s/site.sock:/health' % tmp_path, 'listen', 'notify',
-        'tcp://127.0.0.1:11211', 'unix://%s/proxy.sock' % tmp_path]
+        'http://unix:/srv/blog/run/blog.sock:/health', 'listen', 'notify',
+        'tcp://127.0.0.1:11211', 'unix:///srv/proxy/run/proxy.sock']
     for page in (README, READINESS):
         values = [declared({'RESTARTER_READY': value.replace('HOST:PORT', '127.0.0.1:80')})
                   for value in names(page, '`RESTARTER_READY`')]

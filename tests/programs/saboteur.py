@@ -4,12 +4,18 @@
     supervisor.rpcinterface_factory = tests.programs.saboteur:make_rpcinterface
 """
 
+import contextlib
 import errno
+import itertools
 import os
 import pwd
 import resource
+import subprocess
 import time
 import types
+from unittest import mock
+
+from supervisor.process import Subprocess
 
 from supervisor_restarter.daemon import listeners
 
@@ -17,7 +23,7 @@ from supervisor_restarter.daemon import listeners
 class SaboteurRPCInterface:
     def __init__(self, supervisord):
         self._options = supervisord.options
-        self._fork, self._time = os.fork, time.time
+        self._fork, self._time, self._spawn = os.fork, time.time, Subprocess.spawn
 
     def failForks(self, count):
         """ Let the next forks of processes fail, as with the process limit reached
@@ -33,6 +39,26 @@ class SaboteurRPCInterface:
                 raise OSError(errno.EAGAIN, 'Resource temporarily unavailable')
             return self._fork()
         self._options.fork = fork
+        return True
+
+    def failSpawns(self, nth):
+        """ Let each nth spawn fail: there is, in turn, no descriptor, no process and no memory
+
+        @param int nth         how many; 0 for none
+        @return boolean result always true
+        """
+        spawns = itertools.count(1)
+
+        def spawn(process):
+            number, rest = divmod(next(spawns), nth)
+            if rest:
+                return self._spawn(process)
+            with _refused(*[
+                    (errno.EMFILE, number // 3 % 3, (os, 'pipe')),  # the first pipe, or a later one
+                    (errno.EAGAIN, 0, (os, 'fork'), (subprocess, '_fork_exec')),
+                    (errno.ENOMEM, 0, (os, 'fork'), (subprocess, '_fork_exec'))][number % 3]):
+                return self._spawn(process)
+        Subprocess.spawn = spawn if nth else self._spawn
         return True
 
     def becomeUser(self, name):
@@ -73,6 +99,26 @@ class SaboteurRPCInterface:
         """
         time.time = lambda: self._time() + seconds
         return True
+
+
+@contextlib.contextmanager
+def _refused(number, after, *calls):
+    """After so many, let these calls raise an error of a system that has too little."""
+    def refuse(function):
+        left = [after]
+
+        def call(*arguments, **options):
+            left[0] -= 1
+            if left[0] >= 0:
+                return function(*arguments, **options)
+            raise OSError(number, os.strerror(number))
+        return call
+    with contextlib.ExitStack() as stack:
+        for module, name in calls:
+            if hasattr(module, name):  # a Python that forks has no other
+                stack.enter_context(mock.patch.object(
+                    module, name, refuse(getattr(module, name))))
+        yield
 
 
 def make_rpcinterface(supervisord):

@@ -6,6 +6,7 @@ every way, with a release that comes up and with one that does not.
 Only paths and ports are replaced, and the user where that user cannot read the folder.
 """
 
+import contextlib
 import getpass
 import os
 import pwd
@@ -304,8 +305,12 @@ def test_a_worker_that_is_recycled_later_says_ready_again_and_finds_nobody_missi
 
 def workers(daemon):
     """The processes that uvicorn has started to serve: the other one watches its memory."""
-    return [pid for pid in descendants(daemon.pids('shop')['shop'])
-            if b'spawn_main' in Path('/proc/%d/cmdline' % pid).read_bytes()]
+    found = []
+    for pid in descendants(daemon.pids('shop')['shop']):
+        with contextlib.suppress(OSError):  # it has gone
+            if b'spawn_main' in Path('/proc/%d/cmdline' % pid).read_bytes():
+                found.append(pid)
+    return found
 
 
 def said(daemon):

@@ -72,7 +72,9 @@ class Network:
 
     # as the plugin's Listeners
 
-    def table(self) -> Table:
+    began_to_read = float('inf')  # a table is always of now
+
+    def table(self, age: float = 0.0) -> Table:
         return Table({inode: each.address for inode, each in self.sockets.items()}, {})
 
     def held(self, pid: int, inodes: Iterable[int]) -> Set[int]:
@@ -202,10 +204,14 @@ class Readiness(readiness.Readiness):
         return not (declares and declares != 'notify' or noted is not None and noted.addresses)
 
     def is_late(self, process: Any, seconds: float) -> bool:
-        """Whether it has not been looked at when it was due, nor in so many seconds after that."""
+        """Whether it has not been looked at when it was due, nor in so many seconds after that.
+
+        A patient look may wait for those at others, at most until the next one of all.
+        """
         watched = self.last.get(id(process))
         return watched is not None and watched.pid == process.pid and any(
-            part in self._watched and self.clock.now > part.pace.next + seconds
+            part in self._watched and self.clock.now > part.pace.next + seconds + (
+                part.pace.delay if part.patient else 0.0)
             for part in watched.parts)
 
     @property

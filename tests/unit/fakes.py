@@ -25,6 +25,7 @@ class FakeReadiness:
 
     class Watch:
         extended_until = -math.inf
+        patient = False
         seen = 'refused'
         others = ''
         period = 0.1

@@ -13,14 +13,17 @@ import pytest
 
 from supervisor_restarter.daemon import listeners as module
 from supervisor_restarter.daemon.listeners import (
+    PASS,
     Address,
     CannotSee,
     Listeners,
+    Table,
     accepted,
     fixed,
     target,
 )
 from tests.support.daemon import free_port, wait_until
+from tests.support.world import Clock
 
 pytestmark = pytest.mark.skipif(sys.platform != 'linux', reason='only Linux tells it')
 
@@ -212,7 +215,7 @@ def test_ports_that_the_system_gives_away_and_names_of_one_run_are_not_the_next_
     others = [Address('127.0.0.1', 40000), Address('127.0.0.1', 50505), Address('@0a1b2'),
               Address('/run/web.4711.sock'), Address('/tmp/pymp-x1_2/listener-ab'),
               Address('@4711')]
-    assert fixed(kept + others, 4711, 'serve --port 50051') == sorted(kept)
+    assert fixed(kept + others, 4711, 'serve --port 50051', module._given_away()) == sorted(kept)
 
 
 @pytest.mark.parametrize('family, address, to', [
@@ -307,6 +310,17 @@ def test_a_process_in_another_network_is_said_to_be():
     finally:
         sleeping.kill()
         sleeping.wait()
+
+
+@pytest.mark.parametrize('later, age, again', [
+    (0.001, {}, False), (0.1, {}, True), (0.02, {'age': PASS}, False), (0.1, {'age': PASS}, True)])
+def test_what_listens_is_read_again_after_a_while(monkeypatch, later, age, again):
+    clock = Clock()
+    listeners = Listeners(clock=clock)
+    monkeypatch.setattr(listeners, '_read', lambda: Table({}, {}))
+    first = listeners.table()
+    clock.forward(later)
+    assert (listeners.table(**age) is not first) == again
 
 
 def test_somebody_is_looked_for_a_little_at_a_time(sockets, monkeypatch):

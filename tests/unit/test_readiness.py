@@ -367,6 +367,31 @@ def test_one_that_never_listens_is_a_fault_a_minute_after_it_could_be_running():
     assert world.states()['a'] == 'RUNNING'
 
 
+@pytest.mark.parametrize('settings, due', [
+    (LATE, 0.2), (LATE._replace(max_unavailable=Limit(2)), 0.1)])
+def test_where_nobody_waits_for_one_of_them_a_look_waits_for_those_at_others(settings, due):
+    world, readiness = World(*'ab'), FakeReadiness(a='listen', b='listen')
+    restart = begin(world, readiness, settings)
+    down(world, restart, *'ab')
+    watches = [readiness.watches[name] for name in 'ab']
+    for watch, period in zip(watches, (0.1, 0.2)):
+        watch.patient, watch.period = True, period
+    restart.advance()
+    assert restart.due() == pytest.approx(due)
+
+
+def test_rolling_a_minute_is_enough_however_long_the_old_one_may_take_to_leave():
+    world, readiness = World('a'), FakeReadiness(a='notify')
+    world['a'].config.stopwaitsecs, world['a'].transition = 3600, lambda: None
+    restart = begin(world, readiness, ONE._replace(timeout=None))
+    passes(world, restart, 500.0)
+    down(world, restart, 'a')
+    passes(world, restart, 60.9)
+    assert restart.outcome is None
+    passes(world, restart, 0.2)
+    assert restart.outcome == [fault('a', 'NOT_READY: after 61 seconds: refused')]
+
+
 @pytest.mark.parametrize('startsecs, died', [
     (1, 'Exited too quickly (process log may have details)'),
     (0, 'exited with status 1 before it was ready')])

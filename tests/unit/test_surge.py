@@ -371,7 +371,7 @@ def test_an_old_one_that_dies_has_its_successor_all_the_same():
     ends(world, restart, 'a')
     pid = world['a.new'].pid
     passes(world, restart, 0.6)
-    assert ('info', 'restarter: web: a: pid %d takes over from one that has ended' % pid
+    assert ('info', 'restarter: web: a: pid %d takes over from a process that has ended' % pid
             ) in world.lines
     assert (restart.outcome, names(world), world.states()) == (True, ['a'], {'a': 'RUNNING'})
     assert world.history == [('spawn', 'a.new')]
