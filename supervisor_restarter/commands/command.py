@@ -24,13 +24,22 @@ def errands(asked: Asked, proxy: Any) -> List[Errand]:
     """
     if asked.action == UPDATE and 'all' in asked.names:
         return _whole_file(asked, proxy)
-    chosen = targets(asked.names, proxy.supervisor.getAllProcessInfo, asked.action == UPDATE)
+    chosen = targets(asked.names, proxy.supervisor.getAllProcessInfo,
+                     lambda name: asked.action == UPDATE or _is_group(name, proxy))
     if asked.action not in (RESTART, UPDATE):
         for target in chosen:
             if target.processes:
                 raise NoSuchName('%s: names a process; this takes a group, such as %s' % (
                     make_namespec(target.group, target.processes[0]), target.group))
     return side_by_side.errands(chosen, asked)
+
+
+def _is_group(name: str, proxy: Any) -> bool:
+    try:
+        proxy.restarter.getRestartInfo(name)
+    except xmlrpc.client.Fault:  # 1.1.0 does not know the call
+        return False
+    return True
 
 
 def _whole_file(asked: Asked, proxy: Any) -> List[Errand]:

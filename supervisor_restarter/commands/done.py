@@ -61,7 +61,9 @@ class Done:
 
     def stopProcessGroup(self, group: str) -> List[Dict[str, Any]]:
         """Answer as Supervisor's stopProcessGroup does."""
-        return [_result(self.stopProcess, name) for name in self._of(group)
+        if group not in self._names:  # it has no process, or there is no such group
+            return self._supervisor.stopProcessGroup(group)
+        return [_result(self.stopProcess, name) for name in self._names[group]
                 if name in self._ran - self._stopped - self._kept]
 
     def stopProcess(self, name: str) -> bool:
@@ -81,8 +83,10 @@ class Done:
 
     def startProcessGroup(self, group: str) -> List[Dict[str, Any]]:
         """Answer as Supervisor's startProcessGroup does."""
+        if group not in self._names:
+            return self._supervisor.startProcessGroup(group)
         return _refused_first([
-            _result(self.startProcess, name) for name in self._of(group)
+            _result(self.startProcess, name) for name in self._names[group]
             if name in self._faults or name not in self._started | self._kept | self._left])
 
     def startProcess(self, name: str) -> bool:
@@ -94,11 +98,6 @@ class Done:
             raise xmlrpc.client.Fault(Faults.ALREADY_STARTED, name)
         self._started.add(name)
         return True
-
-    def _of(self, group: str) -> List[str]:
-        if group not in self._names:
-            raise xmlrpc.client.Fault(Faults.BAD_NAME, group)
-        return self._names[group]
 
     def _known(self, name: str) -> str:
         group, process = _parts(name)

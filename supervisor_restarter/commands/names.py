@@ -18,12 +18,13 @@ class Target(NamedTuple):
 
 
 def targets(names: List[str], infos: Callable[[], List[Dict[str, Any]]],
-            unknown: bool = False) -> List[Target]:
+            is_group: Callable[[str], bool] = lambda name: False) -> List[Target]:
     """Return what the names mean, each group once, in their order.
 
     `infos` asks supervisord for `getAllProcessInfo`. It is not asked where one name stands for
-    itself: supervisord then tells what there is to say of it, and with `unknown` also where a group
-    among several has no process. Raises NoSuchName for a name that matches nothing.
+    itself: supervisord then tells what there is to say of it. `is_group` is asked of a name among
+    several that no process has for its group: with numprocs = 0 there is none. Raises NoSuchName
+    for a name that matches nothing; `all` may be nothing.
     """
     group, process = _split(names[0])
     if len(names) == 1 and names[0] != 'all' and not _is_pattern(group + (process or '')):
@@ -36,8 +37,8 @@ def targets(names: List[str], infos: Callable[[], List[Dict[str, Any]]],
     for name in names:
         matching = 0
         group, process = ('*', None) if name == 'all' else _split(name)
-        if unknown and process is None and not _is_pattern(group):
-            there.setdefault(group, [])
+        if process is None and group not in there and not _is_pattern(group) and is_group(group):
+            there[group] = []
         for each in _matching(there, group):
             found = there[each] if process is None else _matching(there[each], process)
             if process is None:
@@ -45,7 +46,7 @@ def targets(names: List[str], infos: Callable[[], List[Dict[str, Any]]],
             if process is None or found:
                 chosen.setdefault(each, []).extend(found)
                 matching += 1
-        if not matching:
+        if not matching and name != 'all':
             what = 'group' if process is None else 'process'
             raise NoSuchName('%s: no such %s%s' % (
                 name, what, '; nothing is done' if len(names) > 1 else ''))

@@ -1,5 +1,6 @@
 """What follows from who listens where: is an address a process's own, or its predecessor's?"""
 
+import contextlib
 import math
 import os
 import socket
@@ -198,9 +199,14 @@ class Listening:
 
     def in_the_way(self) -> str:
         """Return who else listens where it is to listen, as a sentence; empty where nobody does."""
-        return self.seen if self.noted.surge and not self.ready else self._others
+        if self.noted.surge:
+            return '' if self.ready else self.seen
+        if not self.ready and not self._others:
+            with contextlib.suppress(CannotSee, OSError):
+                self._missing(self.listeners.table(), AT_END)
+        return self._others
 
-    def _missing(self, table: Table) -> List[Address]:
+    def _missing(self, table: Table, most: int = AT_A_TIME) -> List[Address]:
         """Return on which addresses it does not listen; and say so of the first."""
         noted = self.noted
         others = noted.inodes | _of_supervisord(self.process)
@@ -219,7 +225,8 @@ class Listening:
             others = []
             # What was read before there was a new process has the sockets of the old one.
             if not noted.surge and self.listeners.began_to_read >= self._began:
-                others = list(filter(None, map(self.listeners.owner, table.covering(missing[0]))))
+                others = list(filter(None, (self.listeners.owner(inode, most)
+                                            for inode in table.covering(missing[0]))))
             self.seen = 'does not listen on %s, where pid %d %s' % (
                 missing[0], others[0] if others else noted.pid,
                 'does' if others or noted.surge else 'did')

@@ -65,10 +65,11 @@ class Probe:
 
     def look(self) -> None:
         """Begin an attempt if it is time for one, and end one that has taken too long."""
-        if self.clock.monotonic() >= self._until and self._attempt is not None:
+        now = self.clock.monotonic()
+        if self._attempt is not None and self._attempt.go_on():
+            self._until = now + PATIENCE  # it has been asked only now
+        if self._attempt is not None and now >= self._until:
             self._attempt.end('has not answered within %g second' % PATIENCE)
-        elif self._attempt is not None:
-            self._attempt.go_on()
         if self.ready or not self.pace.is_due() or self._attempt is not None:
             return
         # Whoever has the socket now gets the connection.
@@ -156,21 +157,21 @@ class Attempt(asynchat.async_chat):
         except OSError as why:
             self._fail(why.errno)
 
-    def go_on(self) -> None:
-        """Ask on, when it is known who has accepted the connection."""
+    def go_on(self) -> bool:
+        """Ask on, when it is known who has accepted the connection; return whether that is now."""
         if not self.waits:
-            return
+            return False
         try:
             theirs = self._accepts(self.socket)
         except (OSError, CannotSee) as why:
             self.end('cannot be asked: %s' % why)
-            return
-        if theirs is not None:
-            self.waits = False
-            if theirs:
-                self.push(self._declaration.request[FIRST:])
-            else:
-                self.end('was answered by another process')
+            return False
+        self.waits = theirs is None
+        if theirs:
+            self.push(self._declaration.request[FIRST:])
+        elif theirs is not None:
+            self.end('was answered by another process')
+        return bool(theirs)
 
     def end(self, seen: str, ready: bool = False) -> None:
         """Close the connection, and tell what was seen."""

@@ -1,6 +1,7 @@
 """What programs declare of their readiness, and the watches that see it."""
 
 import math
+import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
 from supervisor_restarter.daemon import declaration, process_groups
@@ -12,7 +13,9 @@ from supervisor_restarter.daemon.probe import Probe
 
 
 class Readiness:
-    """Whether the processes of a supervisord are ready; `options` are those of supervisord.
+    """Whether the processes of a supervisord are ready.
+
+    `options` are those of supervisord, `clock` gives `monotonic()`.
 
         declared = readiness.declared(process.config)
         noted = readiness.note(process, declared, surge)  # before anything is done to it
@@ -28,8 +31,9 @@ class Readiness:
     What the old process says is never taken for what the new one does.
     """
 
-    def __init__(self, options: Any):
+    def __init__(self, options: Any, clock: Any = time):
         self.options = options
+        self.clock = clock
         self._sockets = Sockets(options)
         self._listeners = Listeners(options.logger.warn)
         self._watched: Set[Any] = set()
@@ -69,13 +73,14 @@ class Readiness:
         watches: List[Any] = []
         listens = _listens(declared)
         if declared is not None and declared.notifies:
-            watches.append(Notification(self.options, self._sockets, process, changed))
+            watches.append(Notification(self.options, self._sockets, process, changed,
+                                        self.clock))
         elif declared is not None and not listens:
             watches.append(Probe(self.options, declared, delay, changed, self._watched,
-                                 Own(self._listeners, process, declared, noted)))
+                                 Own(self._listeners, process, declared, noted), self.clock))
         if noted is not None and noted.addresses and (noted.surge or listens):
             watches.insert(0, Listening(self._listeners, process, noted, listens, delay, changed,
-                                        self._watched))
+                                        self._watched, self.clock))
         elif listens:
             watches.append(Running(noted))
         return Together(watches) if len(watches) > 1 else watches[0] if watches else None

@@ -15,12 +15,14 @@ LINES = 3
 LONGEST_LINE = 400
 LONGEST_SHOWN = 200
 
-# What Supervisor's own child says after the line that says why (supervisor/process.py:
-# _spawn_as_child).
-SAYS_NOTHING = b'supervisor: child process was not spawned'
+# What is said after the line that says why: by Supervisor's own child (supervisor/process.py:
+# _spawn_as_child), and by node.
+SAYS_NOTHING = re.compile(rb'supervisor: child process was not spawned|Node\.js v\d')
 
-# What called what, below the line that says why: of Ruby, of JavaScript and Java, of PHP.
-CALLED_FROM = re.compile(rb'\s+from \S+:\d+:in |\s+at .*:\d+|#\d+ ')
+# What called what, below that line: of Ruby, of JavaScript, Java and .NET, of PHP, of Go; and how
+# many of these were left out.
+CALLED_FROM = re.compile(rb'\s+from \S+:\d+:in |\s+at .*[:(]|#\d+ |goroutine \d+ \[|\t\S+\.go:\d+'
+                         rb'|\s+\.\.\. \d+ ')
 
 
 def listen_to(process: Any) -> 'LastWords':
@@ -42,8 +44,8 @@ class LastWords:
 
     When the process is spawned again, what it wrote before is forgotten. No more is kept than the
     last three lines of stdout and of stderr, each cut off after 200, without those that say what
-    called what. A process that has ended
-    has been heard to the end: supervisord empties its pipes first (supervisor/process.py: finish).
+    called what. A process that has ended has been heard to the end: supervisord empties its pipes
+    first (supervisor/process.py: finish).
     """
 
     def __init__(self, process: Any):
@@ -145,14 +147,31 @@ class _Channel:
 
 
 def _last(lines: List[bytes]) -> List[str]:
-    """Return the last three of some lines that say something, as a message shows them."""
+    """Return the last three of some lines that say something, as a message shows them.
+
+    The list is used up.
+    """
     found: List[str] = []
-    for line in reversed(lines):
+    while lines and len(found) < LINES:
+        line = lines.pop()
         words = b' '.join(stripEscapes(line[:LONGEST_LINE]).split())
         text = words.decode('utf-8', 'replace')
-        if (words != SAYS_NOTHING and not CALLED_FROM.match(line)
-                and any(map(str.isalnum, text))):
+        if words == b'}' or words.startswith(b'note: Some details are omitted'):
+            _pop_block(lines)
+        elif CALLED_FROM.match(line):
+            if b'.go:' in line and lines:
+                lines.pop()  # the function; its place stands below it
+        elif not SAYS_NOTHING.match(words) and any(map(str.isalnum, text)):
             found.insert(0, shown(text, LONGEST_SHOWN))
-        if len(found) == LINES:
-            break
     return found
+
+
+def _pop_block(lines: List[bytes]) -> None:
+    """Remove what stands above the end of a JavaScript error's properties, or of Rust's frames."""
+    for at in range(len(lines) - 1, -1, -1):
+        line = lines[at]
+        if line == b'stack backtrace:' or (CALLED_FROM.match(line) and line.endswith(b' {')):
+            del lines[at:]
+            break
+        if not line.startswith(b' '):
+            break

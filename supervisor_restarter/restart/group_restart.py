@@ -106,7 +106,8 @@ class GroupRestart:
         if self.outcome is None:
             times.append(self._turns.deadline(self._active.values()))
         seconds = min(times) - self.clock.monotonic()
-        return max(0.0, min(seconds, self._turns.next_in(), self._orphans.due()))
+        orphans = math.inf if self._active else self._orphans.due()
+        return max(0.0, min(seconds, self._turns.next_in(), orphans))
 
     def info(self) -> Dict[str, Any]:
         """Return the struct of `getRestartInfo`."""
@@ -156,17 +157,20 @@ class GroupRestart:
             self._end_with_its_group()
         else:
             until = self.clock.monotonic() + seconds
-            self._look(everything, until)
+            all_seen = self._look(everything, until)
             self._spawn(until)
             self._check_time()
-            self._give_turns(until)
+            if all_seen:  # else one may be down that nobody counts
+                self._give_turns(until)
             self._conclude()
 
     # the steps of a pass
 
-    def _look(self, everything: bool, until: float) -> None:
+    def _look(self, everything: bool, until: float) -> bool:
+        """Return whether there was time to look at all that have changed."""
         while self._at_once and self.clock.monotonic() < until:
             self._go_on(self._at_once.pop())
+        all_seen = True
         names, all_of_them = self._agenda.take(
             self.clock.monotonic(), everything, busy=bool(self._down))
         if all_of_them:
@@ -180,6 +184,8 @@ class GroupRestart:
                 self._go_on(self._report.slots[name])
             else:
                 self._agenda.changed.add(name)  # in the next pass, which is due at once
+                all_seen = False
+        return all_seen
 
     def _spawn(self, until: float) -> None:
         now = began = self.clock.monotonic()
@@ -227,7 +233,8 @@ class GroupRestart:
         for slot in report.slots.values():
             if slot.phase == Phase.RESTARTED:
                 self._go_on(slot)
-        if not self._active and not self._orphans.are_awaited(report.slots.values()):
+        if not self._active and not self._orphans.are_awaited(
+                report.slots.values(), self._times.whole if self.outcome is None else math.inf):
             self._end()
 
     # how it ends

@@ -113,7 +113,7 @@ class HandOver:
         leaving, trouble = slot.second, None
         if leaving.get_state() in (*UP_STATES, ProcessStates.BACKOFF):
             try:
-                self.processes.stop(leaving)
+                self.processes.stop(slot, leaving)
             except Failed as why:
                 trouble = why
         # UNKNOWN: it cannot be stopped, and stays where everybody can see it; in Supervisor 4.1

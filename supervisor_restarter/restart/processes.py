@@ -57,12 +57,16 @@ class Processes:
                 raise Failed(Faults.NOT_READY, slot.noted.refusal)
 
     def note_orphans(self, slot: Slot, pid: int) -> None:
-        """Note that a process of a slot has ended; others of its process group may have stayed."""
-        if pid and self.readiness is not None and self.readiness.group_lives(pid):
-            slot.orphaned.append(pid)
+        """Note that a process of a slot, the one told to stop or the one with the id `pid`, has
+        ended; others of its process group may have stayed.
+        """
+        for ended in {pid, slot.told} - {0, *slot.orphaned}:
+            if self.readiness is not None and self.readiness.group_lives(ended):
+                slot.orphaned.append(ended)
 
-    def stop(self, process: Any) -> None:
-        """Tell a process to stop. Raises Failed."""
+    def stop(self, slot: Slot, process: Any) -> None:
+        """Tell a process of a slot to stop. Raises Failed."""
+        slot.told = process.pid
         message = process.stop()
         if message is not None:
             # The message ends with the traceback's last line (supervisor/process.py: kill).
@@ -160,21 +164,24 @@ class Orphans:
         self.readiness = readiness
         self.report = report
         self.clock = clock
-        self._until = math.inf
+        self._until = self._next = math.inf
 
     def due(self) -> float:
         """Return the seconds until they are to be looked at again."""
-        return TO_FOLLOW / 20 if self._until < math.inf else math.inf
+        return max(0.0, self._next - self.clock.monotonic())
 
-    def are_awaited(self, slots: Iterable[Slot]) -> bool:
-        """Whether some may be about to end too; else warn of the orphans that are left."""
+    def are_awaited(self, slots: Iterable[Slot], deadline: float) -> bool:
+        """Whether some may be about to end too; else, and at the deadline, warn of the orphans."""
         left = [(slot, pid) for slot in slots for pid in slot.orphaned]
         if left:
             running = self.readiness.groups_that_run(pid for _, pid in left)
             left = [(slot, pid) for slot, pid in left if pid in running]
+        now = self.clock.monotonic()
         if left and self._until == math.inf:
-            self._until = self.clock.monotonic() + TO_FOLLOW
-        if left and self.clock.monotonic() < self._until:
+            self._until = now + TO_FOLLOW
+        until = min(self._until, deadline)
+        if left and now < until:
+            self._next = min(now + TO_FOLLOW / 20, until)
             return True
         for slot, pid in left:
             self.report.warn(

@@ -68,6 +68,7 @@ class Restarts:
             raise RPCError(Faults.BAD_GROUP, '%s: is in the file, but not active: use '
                            'supervisorctl update %s' % (name, name))
         group = self._idle_group(name)
+        self._collect()
         if name not in configs:
             raise RPCError(Faults.BAD_GROUP, '%s: is not in the file any more: use supervisorctl '
                            'update %s' % (name, name))
@@ -91,6 +92,7 @@ class Restarts:
         INCORRECT_PARAMETERS where there is no such process.
         """
         group = self._idle_group(name)
+        self._collect()
         plan = plan or to_restart(group)
         names = [slot.name for slot in plan.slots]
         for process in processes:
@@ -188,8 +190,7 @@ class Restarts:
         They share its time. Where they are many, some have to wait for the next pass, which is then
         due at once; with `everything`, none has.
         """
-        until = self.clock.monotonic() + SLICE
-        reap(self.supervisord, until, self.clock)
+        until = self._collect()
         due = [name for name in self._running if everything or self._due(name) <= 0]
         for name in due:
             restart = self._running.pop(name)
@@ -211,6 +212,12 @@ class Restarts:
             if seconds <= 0:
                 break
         return seconds
+
+    def _collect(self) -> float:
+        """See what has ended; return until when there is time for more, in monotonic seconds."""
+        until = self.clock.monotonic() + SLICE
+        reap(self.supervisord, until, self.clock)
+        return until
 
     def _due(self, name: str) -> float:
         restart = self._running[name]

@@ -61,15 +61,15 @@ class Slot:
     `declaration` is what the program declares of its readiness, and `noted` where the old process
     listened; `watch` sees whether the new process, whose process id is `watched`, is ready. `up`
     says whether the new process was up when it was looked at last, `up_since` is the monotonic time
-    since when it is, before it has been so for `min_ready_seconds`. `orphaned` are the ids of
-    processes that have ended, while others of their process groups ran. `changes` are the phases
-    that the slot has come to, with the monotonic
-    times.
+    since when it is, before it has been so for `min_ready_seconds`. `told` is the id of the process
+    that the restart has told to stop; `orphaned` are the ids of processes that have ended, while
+    others of their process groups ran. `changes` are the phases that the slot has come to, with the
+    monotonic times.
     """
 
     __slots__ = ('planned', 'name', 'process', 'state_at_call', 'pid_at_call', 'phase', 'successor',
                  'predecessor', 'logs', 'words', 'declaration', 'noted', 'watch', 'watched', 'up',
-                 'up_since', 'orphaned', 'changes')
+                 'up_since', 'told', 'orphaned', 'changes')
 
     def __init__(self, planned: Planned, process: Any, declaration: Any = None):
         self.planned = planned
@@ -88,6 +88,7 @@ class Slot:
         self.watched = 0
         self.up = False
         self.up_since = math.inf
+        self.told = 0
         self.orphaned: List[int] = []
         self.changes: List[Tuple[str, float]] = []
 

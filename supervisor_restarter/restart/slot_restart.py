@@ -94,7 +94,7 @@ class SlotRestart:
             if turn != START_FIRST:
                 yield from self._stop_first(turn == STOP_FIRST)
         except Replaced:
-            pass
+            self.processes.note_orphans(self.slot, self.slot.pid_at_call)
         while True:  # to the end of the restart: if it leaves again, that is a fault
             self._look()
             up = self._is_up(self.slot.process)
@@ -107,7 +107,7 @@ class SlotRestart:
         processes.configs.prepare(slot)
         if is_up:
             processes.note(slot, surge=False)
-            processes.stop(slot.process)
+            processes.stop(slot, slot.process)
         may_spawn = ''
         while not may_spawn:
             yield from self._until_down()
@@ -146,7 +146,7 @@ class SlotRestart:
         slot = self.slot
         yield from self._until_its_turn()
         if slot.state in UP_STATES:
-            self.processes.stop(slot.process)
+            self.processes.stop(slot, slot.process)
         yield from self._until_down()
         self.processes.note_orphans(slot, slot.pid_at_call)
         self.processes.configs.remove(slot)
@@ -233,10 +233,11 @@ class SlotRestart:
         self._look()
         if slot.state == ProcessStates.UNKNOWN:
             raise Failed(Faults.BAD_STATE, 'its state became UNKNOWN')
+        up = self._is_up(slot.successor)
         if slot.stopped_by_somebody_else():
             self._check_state(slot.process)
             return False
-        return self._is_up(slot.successor)
+        return up
 
     def _is_up(self, process: Any) -> bool:
         """Whether a new process is up: RUNNING and ready, or said to be ready before that, and all

@@ -2,11 +2,11 @@
 
     python -m tests.chaos --seconds 60 [--seed 7]
 
-Fifty-six processes of mixed manners are restarted in every way; clients are killed, processes are
-killed, stopped and started by others, also those that come or leave in a surge or are about to
-become ready, restarts are cancelled. All is drawn from a seed, which is printed first. At the end
-everything has to run, no process may have two lives, names, descriptors and memory have to be where
-they were, and nothing may be left in the temporary folder.
+Processes of mixed manners are restarted in every way; clients are killed, processes are killed,
+stopped and started by others, also those that come or leave in a surge or are about to become
+ready, restarts are cancelled, spawns fail. All is drawn from a seed, which is printed first. At the
+end everything has to run, no process may have two lives, names, descriptors and memory have to be
+where they were, and nothing may be left in the temporary folder.
 """
 
 import argparse
@@ -14,25 +14,66 @@ import contextlib
 import os
 import random
 import re
+import resource
+import shutil
 import signal
 import sys
+import threading
 import time
 import xmlrpc.client
 from collections import Counter
-from typing import List
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple
 
-from tests.support.daemon import MANNERS, Daemon, group, wait_until
-from tests.support.faults import children, info, script
+from tests.support.daemon import MANNERS, Daemon, free_ports, group, wait_until
+from tests.support.faults import children, info, sabotaged, script
 from tests.support.readiness import SLOW_STARTER, declaration, temporary_folder
+from tests.support.surge import EARS
 
-GROUPS = {  # name -> number, manner, startsecs
-    'quick': (20, 'at once', 0), 'steady': (15, 'at once', 1), 'late': (10, 'late', 0),
-    'deaf': (5, 'never', 0), 'notifies': (3, 'notifies', 0), 'asked': (3, 'asked', 1),
+
+class Group(NamedTuple):
+    """A group of like processes; with `never`, a restart of it never succeeds."""
+
+    number: int
+    command: str
+    startsecs: int = 0
+    ready: Any = None
+    never: bool = False
+    settings: Dict[str, Any] = {}
+
+
+FIRST, SECOND, PORT = free_ports(3)
+SOCKET = '%(here)s/%(process_num)d.sock'
+LISTENER = {'kind': 'eventlistener', 'events': 'EVENT'}
+FAREWELL, PATIENCE = 5, 12  # seconds
+
+GROUPS = {
+    'quick': Group(20, MANNERS['at once']),
+    'steady': Group(15, MANNERS['at once'], 1),
+    'late': Group(10, MANNERS['late']),
+    'deaf': Group(5, MANNERS['never']),
+    'notifies': Group(3, SLOW_STARTER + ' 0.3 notify', 0, 'notify'),
+    'asked': Group(3, SLOW_STARTER + ' 0.3 unix ' + SOCKET, 1, 'unix://' + SOCKET),
+    # They and a child of each say so all the time.
+    'again': Group(3, SLOW_STARTER + ' 0.3 again', 0, 'notify'),
+    # Each listens where the other is to answer.
+    'crossed': Group(2, "/bin/sh -c 'exec %s 0 tcp $((%d - %%(process_num)d))'" % (
+        SLOW_STARTER, FIRST + SECOND), 1, 'tcp://127.0.0.1:%(process_num)d', True,
+        {'numprocs_start': FIRST}),
+    # It ends, and its child goes on: without a port, and with one.
+    'leaves': Group(2, "/bin/sh -c 'sleep 100000 & wait'", 1),
+    'holds': Group(1, "/bin/sh -c '%s 0 tcp %d & wait'" % (SLOW_STARTER, PORT), 1, never=True),
+    'farewell': Group(3, '/bin/sh -c \'trap "sleep %d; exit 0" TERM; while :; do sleep 0.05; done\''
+                      % FAREWELL, settings={'stopwaitsecs': PATIENCE}),
+    'vanishes': Group(3, '%(here)s/program 100000', 1),
+    'ears': Group(2, '%s -u %s /dev/null' % (sys.executable, EARS), 1,
+                  settings=dict(LISTENER, buffer_size=200)),
+    'no_ears': Group(2, MANNERS['at once'], 1, settings=dict(LISTENER, buffer_size=10)),
 }
-COMMANDS = dict(MANNERS, notifies=SLOW_STARTER + ' 0.3 notify',
-                asked=SLOW_STARTER + ' 0.3 unix %(here)s/%(process_num)d.sock')
-READY = {'notifies': 'notify', 'asked': 'unix://%(here)s/%(process_num)d.sock'}
+SOCKETS = sum(each.number for each in GROUPS.values() if each.ready == 'notify')
 MEMORY = 4 << 20  # bytes that supervisord may have grown by
+IDLE = 0.1  # seconds of CPU that it may use in one of time, at rest
+LEFT = re.compile(r'LEFT_BEHIND: pid (\d+) has ended')
 
 
 class Chaos:
@@ -44,11 +85,13 @@ class Chaos:
         self.done: Counter = Counter()
         self.slowest = 0.0
         self.clients = []
+        self.descriptors = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
 
     def step(self) -> None:
         """Do one thing."""
         action = self.random.choice([self.restart, self.restart, self.script, self.kill_client,
-                                     self.kill, self.stop, self.start, self.cancel, self.look])
+                                     self.kill, self.stop, self.start, self.cancel, self.look,
+                                     self.starve, self.forks_fail, self.vanish, self.sweep])
         name = self.random.choice(sorted(GROUPS))
         # Where there are some that come or leave in a surge, or are about to become ready, it is
         # one of those.
@@ -66,6 +109,8 @@ class Chaos:
             {}, {'timeout': 0.2}, {'stagger_factor': 3, 'delay': 0.2}, {'max_unavailable': 2},
             {'max_unavailable': '50%'}, {'max_surge': 1}, {'max_surge': '30%'},
             {'max_surge': 2, 'max_unavailable': 1, 'timeout': 3}])
+        if GROUPS[name].never:
+            options = dict({'timeout': 2}, **options)
         self.daemon.rpc.restarter.restartProcessGroup(name, dict(options, wait=False))
         self.done['restart, with max_surge = %s' % options.get('max_surge', 0)] += 1
 
@@ -98,25 +143,82 @@ class Chaos:
         self.daemon.rpc.supervisor.getState()
         self.slowest = max(self.slowest, time.monotonic() - begin)
 
+    def starve(self, name: str, process: str) -> None:
+        """Leave supervisord few descriptors, for half a second: it cannot let us in meanwhile."""
+        few = len(self.daemon.descriptors()) + self.random.randrange(4, 40)
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE, (few, self.descriptors[1]))
+        threading.Timer(0.5, self.feed).start()
+
+    def feed(self) -> None:
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE, self.descriptors)
+
+    def forks_fail(self, name: str, process: str) -> None:
+        self.daemon.rpc.saboteur.failForks(self.random.randrange(3))
+
+    def vanish(self, name: str, process: str) -> None:
+        """Take the executable of some away, or bring it back."""
+        gone, there = self.daemon.folder / 'gone', self.daemon.folder / 'program'
+        gone.rename(there) if gone.exists() else there.rename(gone)
+
+    def sweep(self, name: str, process: str) -> None:
+        """End whoever has been left behind."""
+        for pid in strays(self.daemon):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def settle(self) -> None:
         """Wait until every restart has ended, and start what others have stopped."""
+        self.feed()
+        self.daemon.rpc.saboteur.failForks(0)
+        if not (self.daemon.folder / 'program').exists():
+            self.vanish('', '')
         for client in self.clients:
-            client.wait(60)
+            client.wait(100)
         for name in GROUPS:
             wait_until(lambda name=name: info(self.daemon, name)['state'] in ('IDLE', 'FINISHED'),
-                       'the restart of %s ends' % name, 60)
+                       'the restart of %s ends' % name, 100)
+        self.sweep('', '')
+        for name in GROUPS:
+            for process, state in self.daemon.states(name).items():
+                if state == 'BACKOFF':  # for a minute, perhaps
+                    self.daemon.rpc.supervisor.stopProcess('%s:%s' % (name, process))
             self.daemon.rpc.supervisor.startProcessGroup(name, False)
             self.daemon.wait_running(name, 60)
 
 
 def names(group_name: str) -> List[str]:
     """Return the names of the processes of a group."""
-    return ['%s_%03d' % (group_name, number) for number in range(GROUPS[group_name][0])]
+    begin = GROUPS[group_name].settings.get('numprocs_start', 0)
+    return ['%s_%03d' % (group_name, begin + number)
+            for number in range(GROUPS[group_name].number)]
+
+
+def strays(daemon: Daemon) -> Dict[int, int]:
+    """Return the processes that its programs have left behind, and their process groups."""
+    url, found = b'SUPERVISOR_SERVER_URL=' + daemon.url.encode(), {}
+    for entry in Path('/proc').iterdir():
+        with contextlib.suppress(OSError):  # it is gone
+            if entry.name.isdigit() and url in (entry / 'environ').read_bytes().split(b'\0'):
+                found[int(entry.name)] = os.getpgid(int(entry.name))
+    mains = children(daemon)
+    return {pid: group for pid, group in found.items() if group not in mains}
 
 
 def restart_all(daemon: Daemon) -> None:
-    for name in GROUPS:
-        daemon.rpc.restarter.restartProcessGroup(name, {'timeout': 60})
+    """Restart each group; who cannot be restarted must not, who is left behind must be named."""
+    for name, each in GROUPS.items():
+        before = daemon.pids(name)
+        with daemon.connection() as rpc:
+            answer = rpc.restarter.restartProcessGroup(name, {'timeout': 2} if each.never else {})
+        assert (answer is True) != each.never, '%s: %s' % (name, answer)
+        left = set(strays(daemon).values())
+        assert left <= set(before.values()), left
+        warned = {int(pid) for warning in info(daemon, name)['warnings']
+                  for pid in LEFT.findall(warning['text'])}
+        assert left == warned, '%s: left behind are %s, and named %s' % (name, left, warned)
+        for pid in left:
+            os.killpg(pid, signal.SIGKILL)
+        daemon.wait_running(name)
 
 
 def ends(log: str) -> Counter:
@@ -130,21 +232,50 @@ def ends(log: str) -> Counter:
     return counts
 
 
+def failures_in(log: str) -> List[str]:
+    """Return what must not be in supervisord's log, or is missing in it."""
+    failures = []
+    if not ends(log)['processes that took over']:
+        failures.append('no process took over from another')
+    for name, each in GROUPS.items():
+        ready = re.findall(r'restarter: %s: (\w+): ready: ' % name, log)
+        if each.ready and bool(ready) == each.never:
+            failures.append('%d of %s became ready' % (len(ready), name))
+        if len(ready) > len(re.findall(r"spawned: '%s_" % name, log)):
+            failures.append('of %s more became ready than were spawned' % name)
+    if re.search("killing 'farewell_.*SIGKILL", log):
+        failures.append('one was killed that took leave within its time')
+    if re.search('restarter: farewell: TIMEOUT: after %d' % (PATIENCE + FAREWELL), log):
+        failures.append('a restart without timeout had not time enough')
+    if 'Traceback' in log:
+        failures.append('a traceback is in the log')
+    return failures
+
+
+def programs() -> str:
+    """Return the configuration of all groups."""
+    parts = []
+    for name, each in GROUPS.items():
+        settings = dict({'stopwaitsecs': 1, 'startretries': 100}, **declaration(each.ready))
+        settings.update(each.settings)
+        kind = settings.pop('kind', 'program')
+        part = group(name, each.number, each.command, each.startsecs, **settings)
+        parts.append(part.replace('[program:', '[%s:' % kind))
+    return '\n'.join(parts)
+
+
 def run(seconds: float, seed: int) -> int:
     """Run for a number of seconds, print what happened, and return the exit status."""
     print('seed %d, %g seconds' % (seed, seconds), flush=True)
-    programs = '\n'.join(group(name, number, COMMANDS[manner], startsecs, stopwaitsecs=1,
-                               startretries=100, **declaration(READY.get(name)))
-                         for name, (number, manner, startsecs) in GROUPS.items())
     failures = []
-    daemon = Daemon(programs, {'timeout': 30}, loglevel='info', minfds=4096)
+    daemon = sabotaged(programs(), loglevel='info', minfds=4096)
+    shutil.copy('/bin/sleep', str(daemon.folder / 'program'))
     temporary = temporary_folder(daemon)
     with daemon:
         for name in GROUPS:
             daemon.wait_running(name, 60)
         restart_all(daemon)  # caches are warm
-        sockets = GROUPS['notifies'][0]  # as long as their processes live
-        descriptors, memory = daemon.descriptors_at_rest(sockets), daemon.memory()
+        descriptors, memory = daemon.descriptors_at_rest(SOCKETS), daemon.memory()
         chaos = Chaos(daemon, seed)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -156,22 +287,18 @@ def run(seconds: float, seed: int) -> int:
                            'the names are back')
             pids = {pid for name in GROUPS for pid in daemon.pids(name).values()}
             wait_until(lambda: children(daemon) == pids, 'each process lives once')
-            with daemon.connection() as rpc:  # those that supervisord started have no socket
-                assert rpc.restarter.restartProcessGroup('notifies') is True, 'notifies is not up'
-            wait_until(lambda: daemon.descriptors_at_rest(sockets) == descriptors,
+            restart_all(daemon)  # those that supervisord has started have no socket
+            wait_until(lambda: daemon.descriptors_at_rest(SOCKETS) == descriptors,
                        'descriptors are back')
-            assert len(list(temporary.glob('*/*'))) == sockets, 'sockets outlive processes'
+            assert len(list(temporary.glob('*/*'))) == SOCKETS, 'sockets outlive processes'
+            used = daemon.cpu()
+            time.sleep(1.0)
+            assert daemon.cpu() - used <= IDLE, 'it is busy: %.2f s' % (daemon.cpu() - used)
         except AssertionError as why:
             failures.append(str(why))
         if daemon.memory() - memory > MEMORY:
             failures.append('memory has grown by %d bytes' % (daemon.memory() - memory))
-        if not ends(daemon.log())['processes that took over']:
-            failures.append('no process took over from another')
-        for name in READY:
-            if not re.search(r'restarter: %s: \w+: ready: ' % name, daemon.log()):
-                failures.append('none of %s became ready' % name)
-        if 'Traceback' in daemon.log():
-            failures.append('a traceback is in the log')
+        failures += failures_in(daemon.log())
         print('what was asked, and refused:')
         for what, times in sorted(chaos.done.items()):
             print('%6d  %s' % (times, what))
@@ -181,6 +308,7 @@ def run(seconds: float, seed: int) -> int:
         print('slowest answer of getState: %.3f s' % chaos.slowest)
         daemon.signal(signal.SIGTERM)
         daemon.wait_ended(60)
+        chaos.sweep('', '')
         if list(temporary.iterdir()):
             failures.append('something is left in the temporary folder')
     for failure in failures:

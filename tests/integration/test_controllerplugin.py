@@ -22,7 +22,7 @@ supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerpl
 @pytest.fixture(scope='module')
 def daemon():
     programs = '\n'.join([group('web', 2), group('api-a', 1), group('api-b', 1),
-                          group('bad', 2, MANNERS['exits 1'], startsecs=1)])
+                          group('bad', 2, MANNERS['exits 1'], startsecs=1), group('none', 0)])
     with Daemon(programs, extra=COMMANDS) as running:
         for name in ('web', 'api-a', 'api-b'):
             running.wait_running(name)
@@ -38,6 +38,7 @@ def daemon():
     ('restartgroup api-*', ['api-a', 'api-b']),
     ('restartgroup --max-unavailable 1 web --timeout=30', ['web']),
     ('restartgroup web web w*', ['web']),
+    ('restartgroup web none', ['web', 'none']),
 ])
 def test_restartgroup_restarts_what_is_named(daemon, command, touched):
     before = {name: daemon.pids(name) for name in ('web', 'api-a', 'api-b')}

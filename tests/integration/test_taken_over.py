@@ -19,7 +19,7 @@ def single(name, command=MANNERS['at once'], **settings):
 
 PROGRAMS = [single('solo'), group('web', 2), single('down', autostart='false'),
             group('bad', 2, MANNERS['exits 1'], startsecs=1, startretries=0, autostart='false'),
-            single('gone', MANNERS['no such program'])]
+            single('gone', MANNERS['no such program']), group('none', 0)]
 CHANGED = [group('web', 2, environment='KEY="2"')]
 
 # Each is run with Supervisor's own and with the plugin's, prints the same lines and exits the same.
@@ -28,7 +28,7 @@ RESTARTS = [
     'solo web:*', 'web:* solo', 'web:* solo down', 'nope', 'nope:*', 'web:nope', 'web', 'solo nope',
     'nope solo', 'nope:* solo', 'down', 'down:*', 'down solo', 'bad:*', 'bad:bad_000', 'gone',
     'gone:*', 'solo gone', 'web:* web:web_000', 'web:web_000 web:*', 'solo solo', 'solo solo:*',
-    'solo:solo', 'all', 'all nope', '',
+    'solo:solo', 'all', 'all nope', '', 'none:*', 'none', 'none:* solo',
 ]
 
 

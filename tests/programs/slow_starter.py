@@ -1,10 +1,11 @@
 """A program that runs at once, and is ready a while later: `slow_starter.py SECONDS KIND [WHERE]`.
 
-KIND is how it can be seen that it is ready: `notify`; `http` or `tcp` at the port WHERE of the
-loopback interface; `unix` at the path WHERE; `never`. An HTTP request is answered with the status
-in the file `status` of the current folder, 200 without one. With a file `reuse_port` there, several
-may listen on one port; with one `broken` it exits when it is to become ready. When it is ready it
-adds a line with the time and its process id to the file `ready` there.
+KIND is how it can be seen that it is ready: `notify`; `again`, which is the same, but it and a
+child of it say so again and again, as long as somebody hears it; `http` or `tcp` at the port WHERE
+of the loopback interface; `unix` at the path WHERE; `never`. An HTTP request is answered with the
+status in the file `status` of the current folder, 200 without one. With a file `reuse_port` there,
+several may listen on one port; with one `broken` it exits when it is to become ready. When it is
+ready it adds a line with the time and its process id to the file `ready` there.
 """
 
 import contextlib
@@ -34,11 +35,22 @@ def status():
     return '200'
 
 
-def notify():
+def notify(message=b'STATUS=started\nREADY=1'):
     path = os.environ.get('NOTIFY_SOCKET')
     if path:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.sendto(b'STATUS=started\nREADY=1', path)
+            sender.sendto(message, path)
+
+
+def again():
+    own = os.fork()
+    with contextlib.suppress(OSError):
+        while 'NOTIFY_SOCKET' in os.environ:
+            for message in (b'READY=1', b'RELOADING=1', b'READY=1\nSTATUS=up'):
+                notify(message)
+            time.sleep(0.02)
+    if own:
+        os.waitpid(own, 0)
 
 
 def main(seconds, kind, where=''):
@@ -54,8 +66,8 @@ def main(seconds, kind, where=''):
         listening = listen(socket.AF_INET, ('127.0.0.1', int(where)))
     with open('ready', 'a') as notes:
         notes.write('%.6f %d\n' % (time.time(), os.getpid()))
-    if kind == 'notify':
-        notify()
+    if kind in ('notify', 'again'):
+        notify() if kind == 'notify' else again()
         time.sleep(100000)
     while True:
         with contextlib.suppress(OSError), listening.accept()[0] as connection:

@@ -14,6 +14,7 @@ from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
 from supervisor.states import STOPPED_STATES, ProcessStates, SupervisorStates
 from supervisor.xmlrpc import RPCError as SupervisorsError
 
+from supervisor_restarter.daemon.listeners import Address
 from supervisor_restarter.daemon.mainloop import MainLoop
 from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.restarts import Restarts
@@ -22,6 +23,7 @@ from tests.properties.searching import searches
 from tests.properties.witness import Broken, Witness
 from tests.support.world import (
     AUTORESTART,
+    BEHAVED,
     NEVER,
     Config,
     GroupConfig,
@@ -38,26 +40,35 @@ FOUND = [ProcessStates.RUNNING] * 6 + [
     ProcessStates.FATAL, ProcessStates.BACKOFF, ProcessStates.STOPPING, ProcessStates.UNKNOWN]
 
 MANNERS = st.builds(
-    Manners, stops_after=st.sampled_from([0.0, 0.0, 0.004, 0.4, 3.0, NEVER]),
+    Manners, stops_after=st.sampled_from([0.0, 0.0, 0.004, 0.4, 3.0, 25.0, NEVER]),
     exits_after=st.sampled_from([NEVER] * 6 + [0.0, 0.02, 1.0, 4.0]),
     status=st.sampled_from([0, 1]),
     broken=st.sampled_from([''] * 12 + ['no file', 'no fork', 'no descriptors', 'no signal']),
-    ready_after=st.sampled_from([0.0, 0.0, 0.03, 0.7, 3.0, NEVER]))
+    ready_after=st.sampled_from([0.0, 0.0, 0.03, 0.7, 3.0, NEVER]),
+    at=st.sampled_from([(0,)] * 3 + [(), (1,), (0, 1)]),
+    shares=st.sampled_from([True, True, False]), answers=st.sampled_from([True] * 4 + [False]),
+    follows=st.sampled_from([0.0] * 5 + [0.3, 3.0, NEVER]),
+    again=st.sampled_from([NEVER, NEVER, 0.7]))
 
 PROCESS = st.tuples(st.sampled_from(FOUND), MANNERS, st.integers(1, 3),
                     st.sampled_from([0, 0, 1, 5]), st.sampled_from(sorted(AUTORESTART)),
-                    st.sampled_from(['', '', '', 'notify', 'http']))
+                    st.sampled_from(['', '', '', 'notify', 'listen', 'tcp://127.0.0.1:%(port)d',
+                                     'http://127.0.0.1:%(port)d/']),
+                    st.sampled_from([10, 10, 30]))
+
+FIRST_PORT = {'web': 8000, 'db': 9000}
+STRANGER = 7  # its process id
 
 NONE = st.just(Limit(0))
 LIMIT = st.one_of(st.integers(1, 4).map(Limit),
                   st.integers(1, 100).map(lambda share: Limit(share, True)))
 
 
-
 def some_settings(max_unavailable, max_surge):
     return st.builds(
-        Settings, delay=st.sampled_from([0.05, 0.2, 3.0, 1e6]),
-        timeout=st.sampled_from([0.1, 2.0, 5.0, 60.0, 1e6]), stagger_factor=st.integers(1, 5),
+        Settings, delay=st.sampled_from([0.2, 3.0, 1e6]),
+        timeout=st.sampled_from([0.1, 2.0, 5.0, 60.0, 1e6, None, None]),
+        stagger_factor=st.integers(1, 5),
         max_unavailable=max_unavailable, max_surge=max_surge, min_ready_seconds=st.just(0.0),
         only_running=st.just(False))
 
@@ -76,7 +87,7 @@ class ARestart(RuleBasedStateMachine):
 
     began = False
 
-    @initialize(few=st.lists(PROCESS, max_size=6), times=st.sampled_from([1, 1, 1, 1, 6, 34]),
+    @initialize(few=st.lists(PROCESS, max_size=6), times=st.sampled_from([1] * 8 + [6, 6, 6, 34]),
                 other=st.lists(PROCESS, min_size=1, max_size=2), own_pace=st.integers(0, 7),
                 may_shut_down=st.integers(0, 5),
                 fork_takes=st.sampled_from([0.0001, 0.0001, 0.0001, 0.003, 0.04]), first=SETTINGS)
@@ -98,6 +109,7 @@ class ARestart(RuleBasedStateMachine):
             self.machine.signals.descriptor = SOMEBODY_ELSES.fileno()
         self.other_wakeup = self.machine.signals.descriptor
         self.machine.watch = self.around_a_sleep
+        self.machine.readiness.seen = self.is_seen
         self.machine.fork_takes = 0.0
         for number, made in enumerate(few * times):
             self.add('web', 'p%03d' % number, *made)
@@ -110,14 +122,19 @@ class ARestart(RuleBasedStateMachine):
         self.began = True
         self.somebody_restarts(first, 'web')
 
-    def add(self, group, name, state, manners, priority, startsecs, autorestart, declares):
+    def add(self, group, name, state, manners, priority, startsecs, autorestart, declares,
+            stopwaitsecs):
+        config = Config(self.machine, name, priority, startsecs, autorestart, declares,
+                        FIRST_PORT[group] + int(name[1:]))
+        config.stopwaitsecs = stopwaitsecs
         group = self.supervisord.process_groups[group]
-        config = Config(self.machine, name, priority, startsecs, autorestart, declares)
         process = group.processes[name] = config.make_process(group)
         if state in (ProcessStates.RUNNING, ProcessStates.STARTING, ProcessStates.STOPPING,
                      ProcessStates.UNKNOWN):
             process.manners = manners._replace(exits_after=NEVER, broken='')
             process.spawn()
+            if state != ProcessStates.STARTING:
+                self.machine.comes_up(process.pid)
             process.manners = manners
             if manners.broken == 'no signal':
                 self.machine.children[process.pid] = manners
@@ -140,6 +157,9 @@ class ARestart(RuleBasedStateMachine):
         except Broken as why:
             self.broken.append(str(why))
 
+    def is_seen(self, watched):
+        self.check(self.witnesses[watched.process.group.config.name].sees, watched)
+
     def somebody_does(self, what, process):
         machine, name = self.machine, process.config.name
         witness = self.witnesses.get(process.group.config.name)
@@ -148,7 +168,7 @@ class ARestart(RuleBasedStateMachine):
             if witness is None:
                 self.broken.append('%s: %s, and there is no restart' % (name, what))
             else:
-                self.check(witness.stops if what == 'stop' else witness.spawns, process)
+                self.check(getattr(witness, what + 's'), process)
         if what == 'spawn' and witness and witness.processes.get(name) is process:
             witness.renewed.add(name)
 
@@ -206,11 +226,21 @@ class ARestart(RuleBasedStateMachine):
     def nothing_is_left_in_supervisord(self):
         """P7."""
         if self.began and not self.witnesses and self.restarts.finished:
-            signals = self.machine.signals
-            assert not self.machine.socket_map
-            assert all(watch.closed for watch in self.machine.readiness.last.values())
+            signals, readiness = self.machine.signals, self.machine.readiness
+            assert readiness.rests and set(self.machine.socket_map.values()) == set(
+                readiness.sockets)
             assert signals.timer == NEVER and signals.handler == signals.SIG_DFL
             assert signals.descriptor == self.other_wakeup
+
+    @invariant()
+    def who_is_to_say_that_it_is_ready_can_as_long_as_it_lives(self):
+        """P9; and no longer."""
+        if self.began and self.machine.mood == SupervisorStates.RUNNING:
+            machine, told = self.machine, self.machine.paths
+            assert not machine.unheard, machine.unheard
+            there = {each.process.pid for each in machine.readiness.sockets}
+            ended = {pid for pid, _ in machine.zombies}  # supervisord does not know it yet
+            assert there - ended == set(told) & set(machine.children), (there, told)
 
     # the restart
 
@@ -272,6 +302,9 @@ class ARestart(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([-3600.0, 3600.0]))
     def the_system_clock_is_set(self, seconds):
         self.machine.wall += seconds
+        for group in self.supervisord.process_groups.values():
+            for process in group.processes.values():
+                process.told_at = -NEVER  # Supervisor may kill it as soon as that
         for witness in self.witnesses.values():
             witness.clock_was_set = True
 
@@ -305,6 +338,16 @@ class ARestart(RuleBasedStateMachine):
             for process in chosen:
                 process.manners = manners
                 self.touch(process)
+
+    @rule(which=WHICH, comes=st.booleans())
+    def a_stranger_listens(self, which, comes):
+        """In the place of a process, as soon as it has gone; or no longer."""
+        process = self.pick(which)
+        if process is not None and comes:
+            self.machine.network.listen(STRANGER, Address(
+                '127.0.0.1', process.config.program.port))
+        else:
+            self.machine.network.close(STRANGER)
 
     # other users
 
@@ -382,7 +425,7 @@ class ARestart(RuleBasedStateMachine):
     def everybody_behaves(self):
         for group in self.supervisord.process_groups.values():
             for process in group.processes.values():
-                process.manners = Manners()
+                process.manners = BEHAVED
         self.machine.behave()
         if any(witness.removal_is_unnoticed() for witness in self.witnesses.values()):
             self.the_callback_is_polled()

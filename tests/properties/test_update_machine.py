@@ -21,6 +21,7 @@ from supervisor_restarter.restart.plan import Action, to_update
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
 from tests.properties.searching import searches
+from tests.properties.witness import text_of
 from tests.support.world import (
     NEVER,
     Config,
@@ -42,7 +43,7 @@ MANNERS = st.builds(
     Manners, stops_after=st.sampled_from([0.0, 0.0, 0.4, 3.0, NEVER]),
     exits_after=st.sampled_from([NEVER] * 5 + [0.0, 0.02, 4.0]), status=st.sampled_from([0, 1]),
     broken=st.sampled_from([''] * 8 + ['no file', 'no fork', 'no descriptors']),
-    ready_after=st.just(0.0))
+    ready_after=st.just(0.0), follows=st.sampled_from([0.0] * 3 + [0.3, NEVER]))
 
 
 def some_settings(timeouts, unavailable, surge):
@@ -112,7 +113,8 @@ FileConfig.makes = Remembering
 class Witness:
     """Watches one update. `touched` are the slots at which somebody else has been."""
 
-    def __init__(self, restart, group):
+    def __init__(self, machine, restart, group):
+        self.machine = machine
         self.restart, self.group, self.plan = restart, group, restart.plan
         self.planned = {slot.name: slot for slot in self.plan.slots}
         self.found = dict(group.processes)
@@ -200,6 +202,10 @@ class Witness:
         if not here:
             return
         assert set(self.group.processes) <= set(self.planned), 'a second process is left'
+        warned = [warning['text'] for warning in self.restart.info()['warnings']]
+        left = [pid for pid in self.stopped if pid in self.machine.wrappers
+                and pid not in self.machine.children]
+        assert all(any(text_of(pid) in text for text in warned) for pid in left), 'left behind'
         faults = {fault['name']: fault['code'] for fault in self.restart.info()['faults']}
         phases = {slot['name']: slot['phase'] for slot in self.restart.slots()}
         for name, process in self.group.processes.items():
@@ -226,7 +232,7 @@ class AnUpdate(RuleBasedStateMachine):
         self.time.__enter__()
         self.supervisord = make_supervisord(machine, [])
         self.rpc = SupervisorNamespaceRPCInterface(self.supervisord)
-        self.restarts = Restarts(self.supervisord, machine)
+        self.restarts = Restarts(self.supervisord, machine, machine.readiness)
         self.mainloop = MainLoop(machine, self.restarts)
         self.file = file
         self.add_group()
@@ -272,6 +278,8 @@ class AnUpdate(RuleBasedStateMachine):
             self.broken.append('%s: %s' % (type(why).__name__, why))
 
     def somebody_does(self, what, process):
+        if what == 'kill':
+            return  # one that was told to stop long ago
         if self.machine.who == 'restart':
             self.check(self.witness.restart_does, what, process)
         elif self.witness is not None:
@@ -310,7 +318,7 @@ class AnUpdate(RuleBasedStateMachine):
         except RPCError:  # it is being restarted already, or it is not active
             assert self.witness is not None or self.group is None
         else:
-            self.witness = Witness(begun, self.group)
+            self.witness = Witness(self.machine, begun, self.group)
             self.watch(begun)
         self.mainloop.turn()
 

@@ -1,15 +1,19 @@
 """What the promises of a restart say, checked by somebody who only sees it from outside."""
 
-from typing import Any, Dict, List, Set
+from typing import Any, Dict, Iterable, List, Set
 
 from supervisor.process import ProcessGroup
 from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDescription
 
+from supervisor_restarter.daemon.listeners import Address
+from supervisor_restarter.daemon.probe import PATIENCE
 from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.group_restart import GroupRestart
-from supervisor_restarter.restart.pacing import TO_BE_GONE
+from supervisor_restarter.restart.pacing import TO_BE_GONE, TO_BE_READY, TO_RUN
+from supervisor_restarter.restart.processes import TO_FOLLOW
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.slot import DOWN_STATES, SEEN_DOWN
+from supervisor_restarter.restart.slot import DOWN_STATES, SEEN_DOWN, UP_STATES
+from tests.support.network import CHILD, Watched
 from tests.support.world import NEVER, PROMPT, Machine, Recorded
 
 PHASES = ('waiting', 'stopping', 'starting', 'restarted', 'failed', 'removed')
@@ -26,6 +30,11 @@ def promise(kept: Any, text: str, *values: Any) -> None:
         raise Broken(text % values)
 
 
+def text_of(pid: int) -> str:
+    """What a warning says of a process."""
+    return 'pid %d has ended, ' % pid
+
+
 class Witness:
     """Watches one restart. `processes` has, for each slot, the process that has it now. `touched`
     are slots whose processes somebody, or they themselves, ended, started or removed since the
@@ -39,6 +48,8 @@ class Witness:
         self.machine, self.supervisord = machine, supervisord
         self.restart, self.group, self.settings = restart, group, settings
         self.began = machine.now
+        for process in group.processes.values():
+            machine.readiness.last.pop(id(process), None)
         self.processes: Dict[str, Recorded] = dict(group.processes)
         self.originals = dict(self.processes)
         self.successors: Dict[str, Recorded] = {}
@@ -52,7 +63,8 @@ class Witness:
         self.turns: Dict[str, float] = {}  # when they began: with a stop, or with a successor
         self.came: Dict[str, float] = {}  # when the restart spawned their new processes
         self.stopped: Dict[str, float] = {}  # the processes of the call, by the restart: when
-        self.told_to_stop: Set[int] = set()  # the process ids
+        self.told_to_stop: Dict[int, str] = {}  # process ids, and of which slots
+        self.listened: Dict[str, Set[Address]] = {}  # where the processes of the call did
         self.spawned: List[str] = []  # by the restart
         self.renewed: Set[str] = set()  # those spawned since the call, by whomever
         self.touched = {
@@ -63,6 +75,8 @@ class Witness:
         self.clock_was_set = False
         self.down_since: Dict[str, float] = {}  # as it was when supervisord slept
         self.known: Set[str] = set()  # faults
+        self.warned: List[str] = []
+        self.waits_until, self.alone_since = -NEVER, NEVER
         self.ended_with = None  # the outcome when it was first seen
         self.passes()
 
@@ -88,7 +102,8 @@ class Witness:
 
     def beside(self, name: str) -> List[Recorded]:
         """The second process of a slot, if there is one that can be stopped."""
-        if self.supervisord.process_groups.get(self.group.config.name) is not self.group:
+        if self.supervisord.process_groups.get(self.group.config.name) is not self.group or not (
+                self.surge):
             return []
         there = (self.group.processes.get(name + suffix) for suffix in ('.new', '.old'))
         return [process for process in there
@@ -121,6 +136,36 @@ class Witness:
                                         or process is self.successors[name])
         return not new or self.machine.readiness.is_ready(process)
 
+    def serves_since(self, name: str, process: Recorded) -> float:
+        """Since when a new process does what it is ready by, itself: NEVER where it does not."""
+        machine, config = self.machine, process.config
+        sockets, there = machine.network.of(process.pid), {}
+        for each in sockets.values():
+            there[each.address] = min(each.since, there.get(each.address, NEVER))
+        wanted = set(self.listened.get(name, ()))
+        since = [machine.said.get(process.pid, NEVER)] if config.declares == 'notify' else [0.0]
+        if '://' in config.declares:
+            own = Address('127.0.0.1', config.program.port)
+            wanted.add(own)
+            if config.declares.startswith('http') and not any(
+                    each.answers for each in sockets.values() if each.address == own):
+                return NEVER
+        return max(since + [there.get(address, NEVER) for address in wanted])
+
+    def to_come(self, name: str) -> float:
+        """How long a new process may take to be up, from its spawn; at least."""
+        config = self.processes[name].config
+        seen = config.declares or name in self.successors and self.listened.get(name)
+        return self.settings.timeout or config.startsecs + (TO_BE_READY if seen else TO_RUN)
+
+    def timeout(self) -> float:
+        """How long the whole restart may take, where it is not rolling."""
+        batches = (self.settings.stagger_factor - 1) * self.settings.delay
+        return self.settings.timeout or batches + max(
+            (process.config.stopwaitsecs + process.config.startsecs
+             + (TO_BE_READY if process.config.declares else TO_RUN)
+             for process in self.originals.values()), default=TO_RUN)
+
     def is_restarted(self, name: str) -> bool:
         process = self.processes[name]
         return self.is_ready(name) and (process.state == ProcessStates.RUNNING or (
@@ -130,9 +175,13 @@ class Witness:
     def is_up(self, name: str) -> bool:
         process = self.processes[name]
         watched = self.machine.readiness.last.get(id(process))
+        if (process.state == ProcessStates.STARTING and not process.config.startsecs
+                and name in self.had_its_turn and self.is_ready(name)):
+            return True  # it had exited, as it may, and is RUNNING again in a moment
         return self.is_restarted(name) or (
             process.state == ProcessStates.STARTING and watched is not None
-            and watched.pid == process.pid and watched.ready)
+            and watched.pid == process.pid and watched.watch is not None
+            and watched.ready and watched.watch.early)
 
     def failed(self, faults: Dict[str, Dict]) -> int:
         """How many have failed that Supervisor could start before the call."""
@@ -169,14 +218,40 @@ class Witness:
             'renewed' if name in self.renewed else 'old', process.exitstatus, process.pid,
             self.found[name])
 
+    def left_behind(self, pids: Iterable[int]) -> List[int]:
+        """Those that have ended and left somebody behind of whom nobody has warned."""
+        machine = self.machine
+        return [pid for pid in pids if pid in machine.wrappers and pid not in machine.children
+                and not any(text_of(pid) in text for text in self.warned)]
+
+    def waits_for_left(self) -> None:
+        """Note that somebody is left behind who may be about to follow."""
+        if self.left_behind({*self.told_to_stop, *(pid for _, pid in self.found.values()), *(
+                process.last_pid for process in self.successors.values())}):
+            self.waits_until = self.machine.now
+
     # what the restart does
+
+    def sees(self, watched: Watched) -> None:
+        """Something is new of a process that is watched."""
+        name, process = self.slot_of(watched.process), watched.process
+        promise(watched.told <= len(watched.parts), 'it is told again that %s is ready', name)
+        promise(not watched.ready or self.serves_since(name, process) <= self.machine.now,
+                'P10: %s counts as ready, and it is not', name)
+
+    def kills(self, process: Recorded) -> None:
+        had = self.machine.now - process.told_at
+        promise(had > process.config.stopwaitsecs - NONE_LOST, 'P11: %s is killed after %s seconds',
+                process.config.name, had)
 
     def stops(self, process: Recorded) -> None:
         self.follow()
         name, info = self.slot_of(process), self.restart.info()
         promise(self.machine.mood == SupervisorStates.RUNNING, 'P5: %s stopped in shutdown', name)
         promise(process.pid not in self.told_to_stop, 'P2: %s stopped twice', name)
-        self.told_to_stop.add(process.pid)
+        self.told_to_stop[process.pid] = name
+        if process.config.declares == 'listen' and process is self.originals[name]:
+            self.listened.setdefault(name, self.listens(process))
         successor = self.successors.get(name)
         if process is successor and self.processes[name] is not successor:
             promise(name in self.faults() or info['state'] == 'SETTLING' or not self.here(name),
@@ -227,8 +302,12 @@ class Witness:
                 'pacing: a successor of %s, while %s surge and %s failed', name,
                 self.surging(faults), self.failed(faults))
         self.successors[name] = process
+        self.listened[name] = self.listens(self.originals[name])
         self.came[name] = self.machine.now + self.machine.fork_takes
         self.has_its_turn(name, self.machine.fork_takes)
+
+    def listens(self, process: Recorded) -> Set[Address]:
+        return {each.address for each in self.machine.network.of(process.pid).values()}
 
     def has_its_turn(self, name: str, takes: float = 0.0) -> None:
         promise(not self.turns or self.rank(name) < self.rank(list(self.turns)[-1]),
@@ -256,6 +335,11 @@ class Witness:
             if fault['name'] not in self.known:
                 self.known.add(fault['name'])
                 self.fault_is_justified(fault['name'], fault)
+        for warning in info['warnings'][len(self.warned):]:
+            self.warned.append(warning['text'])
+            promise(any(text_of(pid) in warning['text'] for pid in self.machine.wrappers
+                        if pid not in self.machine.children), 'nobody is left behind: %s', warning)
+        self.waits_for_left()
         new = self.spawned[self.spawned_before:]
         promise(new == sorted(new, key=self.rank), 'order: spawned %s in one pass', new)
         self.had_its_turn.update(name for name in self.renewed
@@ -274,6 +358,8 @@ class Witness:
     def nothing_is_left_down(self) -> None:
         if self.machine.mood < SupervisorStates.RUNNING:
             return
+        left = self.left_behind(pid for pid, name in self.told_to_stop.items() if self.here(name))
+        promise(not left, 'nobody says who is left behind of %s', left)
         faults = self.faults()
         for name in self.processes:
             promise(not self.beside(name), 'surge: a second process of %s is left', name)
@@ -292,11 +378,19 @@ class Witness:
                     '%s is not UNKNOWN: %s', name, fault['text'])
             return
         if fault['code'] == Faults.NOT_READY:
-            began = self.came.get(name, self.began) if self.settings.rolling else self.began
-            promise(self.machine.now - began > self.settings.timeout - NONE_LOST,
-                    'too early: %s: %s', name, fault['text'])
+            began, limit = self.began, self.timeout()
+            if self.settings.rolling:
+                began, limit = self.came.get(name, self.began), self.to_come(name)
+            promise(self.machine.now - began > limit - NONE_LOST, 'too early: %s: %s', name,
+                    fault['text'])
             newest = self.successors.get(name, self.processes[name])
             promise(not self.machine.readiness.is_ready(newest), 'ready: %s: %s', name,
+                    fault['text'])
+            alone = all(each.pid % CHILD == newest.pid for address in self.listens(newest)
+                        for each in self.machine.network.at(address))
+            # Two looks, and an attempt at another one that does not answer.
+            seen = self.serves_since(name, newest) + 2 * self.settings.delay + PATIENCE + 1.0
+            promise(not alone or self.machine.now < seen, 'P10: it is ready: %s: %s', name,
                     fault['text'])
             return
         promise(name in self.touched, 'nothing happened to %s: %s', name, fault['text'])
@@ -319,7 +413,10 @@ class Witness:
         promise(isinstance(outcome, list) or not faults or outcome.code in known,
                 'faults are kept back: %s', outcome)
         if Faults.TIMEOUT in codes:
-            promise(elapsed > self.settings.timeout - NONE_LOST, 'P4: early, at %s', elapsed)
+            limit = self.settings.timeout or TO_RUN if self.settings.rolling else self.timeout()
+            promise(elapsed > limit - NONE_LOST, 'P4: early, at %s', elapsed)
+            promise(self.settings.timeout or self.touched or self.clock_was_set
+                    or Faults.NOT_READY in codes, 'P11: TIMEOUT, and each took its time')
         if Faults.STOPPED_EARLY in codes:
             promise(any(0 < limit <= self.failed(faults) for limit in (self.limit, self.surge)),
                     'stopped early for nothing')
@@ -338,8 +435,13 @@ class Witness:
             return
         elapsed, faults = machine.now - self.began, self.faults()
         pending = [name for name in self.processes if self.is_pending(name, faults)]
-        promise(pending or any(map(self.beside, self.successors)),
-                'idle: all are restarted, and it has not finished')
+        if pending or any(map(self.beside, self.successors)):
+            self.alone_since = NEVER
+        else:
+            self.alone_since = min(self.alone_since, machine.now)
+            self.waits_for_left()
+            promise(machine.now <= min(self.waits_until, self.alone_since + TO_FOLLOW) + slack
+                    + TO_FOLLOW / 20, 'idle: all are restarted, and it has not finished')
         if info['state'] == 'RESTARTING' and info['waiting']:
             if self.settings.rolling:
                 promise(self.unavailable(faults) >= self.limit, 'idle: one more may be down')
@@ -349,7 +451,7 @@ class Witness:
                 begun = self.batches_begun(elapsed - NONE_LOST - slack)
                 promise(info['waiting'] <= len(self.to_stop) - begun, 'idle: a batch is late')
         if not self.settings.rolling and self.restart.outcome is None:
-            allowed = self.settings.timeout + NONE_LOST + slack
+            allowed = self.timeout() + NONE_LOST + slack
             promise(elapsed <= allowed, 'P4: late, at %s', elapsed)
         for name in pending:
             self.nothing_to_do_for(name, slack)
@@ -357,8 +459,8 @@ class Witness:
         # Staggered, only the last one to come up is waited for.
         promise(not late or not self.settings.rolling and late != pending, 'idle: up are %s', late)
         unseen = [name for name in pending if name in self.renewed or name in self.successors
-                  for watch in [machine.readiness.last.get(id(self.newest(name)))]
-                  if watch is not None and watch.is_late(slack)]
+                  if self.newest(name).state in UP_STATES
+                  and machine.readiness.is_late(self.newest(name), slack)]
         promise(not unseen, 'idle: not looked at are %s', unseen)
 
     def nothing_to_do_for(self, name: str, slack: float) -> None:
@@ -380,7 +482,7 @@ class Witness:
     def time_of(self, name: str) -> float:
         """Until when a slot that has had its turn has time, where the restart is rolling."""
         to_leave = self.processes[name].config.stopwaitsecs + TO_BE_GONE
-        to_come = self.settings.timeout + self.settings.min_ready_seconds
+        to_come = self.to_come(name) + self.settings.min_ready_seconds
         if name in self.touched:  # each of its phases may have begun anew
             return self.turns[name] + 2 * to_leave + 2 * to_come
         if name not in self.came:

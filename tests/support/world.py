@@ -12,6 +12,7 @@ import errno
 import heapq
 import os
 import signal
+import socket
 from types import SimpleNamespace
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 from unittest import mock
@@ -24,10 +25,16 @@ from supervisor.process import ProcessGroup, Subprocess
 from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDescription
 from supervisor.supervisord import Supervisor
 
+from supervisor_restarter.daemon.listeners import Address
+from tests.support.network import CHILD, Attempt, Network, Readiness
+
 NEVER = float('inf')
 
-# Beside the wait statuses of children, what else may happen to one.
-READY = -1
+# Beside the wait statuses of children, what else may happen to one: it is up; its own child ends.
+UP, LEFT_ALONE = -1, -2
+
+# What one that is up says, where it is to notify.
+SAYS = [b'READY=1', b'STATUS=up\nREADY=1\n', b'RELOADING=1', b'READY=1\nMAINPID=1']
 
 # The system's timers, and a transition that asks for more than startsecs.
 PROMPT = 0.005
@@ -38,9 +45,11 @@ AUTORESTART = {'always': RestartUnconditionally, 'unexpected': RestartWhenExitUn
 class Manners(NamedTuple):
     """What the children of a process do, and what happens when there is to be one.
 
-    Seconds; `exits_after` a start, with the exit status `status`; `ready_after` it, where the
-    program declares its readiness. `broken`: 'no file', 'no fork', 'no descriptors' or 'no signal',
-    an error of the system.
+    Seconds; `exits_after` a start, with the exit status `status`; `ready_after` it: then it listens
+    `at` its own port and others next to it, which it may share, and answers, or not; and says that
+    it is ready, where it is to, and `again` each time that so many seconds have passed. With
+    `follows` it is a wrapper, whose child listens, and goes on for so long when it has ended.
+    `broken`: 'no file', 'no fork', 'no descriptors' or 'no signal', an error of the system.
     """
 
     stops_after: float = 0.0
@@ -48,6 +57,15 @@ class Manners(NamedTuple):
     status: int = 0
     broken: str = ''
     ready_after: float = 0.0
+    at: Tuple[int, ...] = (0,)
+    shares: bool = True
+    answers: bool = True
+    follows: float = 0.0
+    again: float = NEVER
+
+
+# With these, whoever waits for something gets it.
+BEHAVED = Manners(at=(0, 1))
 
 
 class Clock:
@@ -72,15 +90,18 @@ class Clock:
 
 
 class Program:
-    """What the processes of a slot run; `declares` its readiness: '', 'notify' or 'http'."""
+    """What the processes of a slot run, on a port of its own if that is not 0."""
 
-    def __init__(self, declares: str):
+    def __init__(self, port: int):
         self.manners = Manners()
-        self.declares = declares
+        self.port = port
 
 
 class Config:
-    """The configuration of a process, as far as Supervisor asks for it; copies have its program."""
+    """The configuration of a process, as far as Supervisor asks for it; copies have its program.
+
+    It `declares` its readiness, where %(port)d is the port.
+    """
 
     command = '/bin/program'
     stopsignal = signal.SIGTERM
@@ -94,8 +115,11 @@ class Config:
     stderr_logfile = stderr_logfile_maxbytes = stderr_logfile_backups = stderr_syslog = None
 
     def __init__(self, machine: 'Machine', name: str, priority: int = 999, startsecs: int = 1,
-                 autorestart: str = 'unexpected', declares: str = ''):
-        self.program = Program(declares)
+                 autorestart: str = 'unexpected', declares: str = '', port: int = 0):
+        self.program = Program(port)
+        self.declares = declares
+        if declares:
+            self.environment = {'RESTARTER_READY': declares % {'port': port}}
         self.options, self.name = machine, name
         self.priority, self.startsecs = priority, startsecs
         self.autorestart = AUTORESTART[autorestart]
@@ -120,6 +144,7 @@ class Recorded(Subprocess):
     """A process with manners; the machine's history has who stopped and spawned it."""
 
     last_pid = 0
+    told_at = -NEVER  # to stop
 
     @property
     def manners(self) -> Manners:
@@ -143,15 +168,21 @@ class Recorded(Subprocess):
 
     def stop(self) -> Optional[str]:
         if self.pid:
+            self.told_at = self.config.options.now
             self.config.options.note('stop', self)
         return super().stop()
+
+    def kill(self, signum: int) -> Optional[str]:
+        if signum == signal.SIGKILL:
+            self.config.options.note('kill', self)
+        return super().kill(signum)
 
 
 Config.makes = Recorded
 
 
 class Entry(NamedTuple):
-    """Who did what to a process: 'restart', 'supervisord' or 'others'; 'stop' or 'spawn'."""
+    """Who did what to a process: 'restart', 'supervisord' or 'others'; 'stop', 'spawn', 'kill'."""
 
     who: str
     what: str
@@ -163,7 +194,12 @@ class Machine(Clock):
     """What supervisord calls its `options`: the system below it. It is also the clock.
 
     `watch` is called each time before supervisord sleeps, and with PROMPT when it has slept.
+    `wrappers` are the children that have a child, also those that have ended while that goes on;
+    `paths` has who has been given a socket to notify, and `said` when they have first; `unheard`
+    are those that could not.
     """
+
+    first_pid = 100
 
     nodaemon = test = True  # a turn of the main loop at a time
     serverurl = None
@@ -173,7 +209,12 @@ class Machine(Clock):
         super().__init__()
         self.mood = SupervisorStates.RUNNING
         self.history: List[Entry] = []
-        self.readiness = Readiness(self)
+        self.network = Network(self)
+        self.wrappers: Dict[int, Manners] = {}
+        self.paths: Dict[int, str] = {}
+        self.said: Dict[int, float] = {}
+        self.unheard: List[int] = []
+        self._ports: Dict[int, int] = {}
         self.who = 'others'
         self.spawning: Optional[Recorded] = None
         self.fork_takes = 0.0
@@ -190,7 +231,7 @@ class Machine(Clock):
         self.watch: Callable[..., None] = lambda slack=0.0: None
         self.until = NEVER
         self._happens: List[Tuple[float, int, int]] = []  # when, to which child, which wait status
-        self._last_pid = 100
+        self._last_pid = self.first_pid
 
     def note(self, what: str, process: Recorded) -> None:
         self.history.append(Entry(self.who, what, process.config.name, self.now))
@@ -206,8 +247,10 @@ class Machine(Clock):
         while self._happens and self._happens[0][0] <= until:
             when, pid, what = heapq.heappop(self._happens)
             self._move_to(max(when, self.now))
-            if what == READY:
-                self.readiness.messages.append(pid)
+            if what == UP:
+                self.comes_up(pid)
+            elif what == LEFT_ALONE:
+                self._leaves_nobody(pid)
             else:
                 self.dies(pid, what)
         self._move_to(until)
@@ -232,11 +275,18 @@ class Machine(Clock):
             raise OSError(errno.EAGAIN, 'Resource temporarily unavailable')
         self.pass_time(self.fork_takes)
         self._last_pid += 1
-        self.children[self._last_pid] = manners
-        self.readiness.forked(self.spawning, self._last_pid)
+        pid = self.spawning.last_pid = self._last_pid
+        self.children[pid] = manners
+        self._ports[pid] = self.spawning.config.program.port
+        if manners.follows:
+            self.wrappers[pid] = manners
+        if self.who == 'restart':
+            self.readiness.forked(self.spawning, pid)
+        if manners.ready_after != NEVER:
+            self.happens(manners.ready_after, pid, UP)
         if manners.exits_after != NEVER:
-            self._dies_in(self._last_pid, manners.exits_after, manners.status << 8)
-        return self._last_pid
+            self._dies_in(pid, manners.exits_after, manners.status << 8)
+        return pid
 
     def kill(self, pid: int, signum: int) -> None:
         manners = self.children.get(pid)
@@ -251,17 +301,51 @@ class Machine(Clock):
         elif manners.stops_after != NEVER:
             self._dies_in(pid, manners.stops_after, signum)
 
+    def comes_up(self, pid: int) -> None:
+        """Let a child listen, and say that it is ready; and what it has left behind, that again."""
+        manners = self.children.get(pid) or self.wrappers.get(pid)
+        if manners is None:
+            return
+        if self._ports.get(pid):
+            port = self._ports.pop(pid)
+            for number in manners.at:
+                self.network.listen(pid + CHILD if pid in self.wrappers else pid, Address(
+                    '127.0.0.1', port + number), manners.shares, manners.answers)
+        if pid in self.paths:
+            self._says(pid, SAYS if manners.again != NEVER else SAYS[:1])
+            if manners.again != NEVER:
+                self.happens(manners.again, pid, UP)
+
+    def _says(self, pid: int, messages: List[bytes]) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            try:
+                for message in messages:
+                    sender.sendto(message, self.paths[pid])
+                    self.said.setdefault(pid, self.now)
+            except BlockingIOError:  # it has said so much already
+                pass
+            except OSError:
+                if pid in self.children:
+                    self.unheard.append(pid)
+
     def behave(self) -> None:
-        """Let every child stop at once when it is told to, and be ready; those that were told to
-        stop, stop.
+        """Let every child stop at once when it is told to, and be up, wherever one like it was; no
+        other is in its way. Those that were told to stop, stop, and leave nobody behind.
         """
-        self.children = {pid: Manners() for pid in self.children}
+        self.children = dict.fromkeys(self.children, BEHAVED)
+        self._happens.clear()
+        for pid in list(self.wrappers):
+            if pid not in self.children:
+                self._leaves_nobody(pid)
+        self.network.clear()
         for pid in list(self.children):
             process = self.pidhistory.get(pid)
             if process is not None and process.killing:
                 self.dies(pid, signal.SIGTERM)
-        self._happens.clear()
-        self.readiness.messages += self.children
+            elif process is not None:
+                self._ports[pid] = process.config.program.port
+                self.comes_up(pid)
 
     def _dies_in(self, pid: int, seconds: float, status: int) -> None:
         if seconds > 0:
@@ -270,7 +354,7 @@ class Machine(Clock):
             self.dies(pid, status)
 
     def happens(self, seconds: float, pid: int, what: int) -> None:
-        """Let a child end with a wait status, or be READY, in so many seconds."""
+        """Let a child end with a wait status, or something else happen, in so many seconds."""
         heapq.heappush(self._happens, (self.now + seconds, pid, what))
 
     def dies(self, pid: int, status: int) -> None:
@@ -280,9 +364,17 @@ class Machine(Clock):
         process = self.pidhistory.get(pid)
         if process is not None and process.state == ProcessStates.UNKNOWN:
             return
-        if self.children.pop(pid, None) is not None:
+        manners = self.children.pop(pid, None)
+        if manners is not None:
             self.zombies.append((pid, status))
+            self.network.close(pid)
+            if pid in self.wrappers and manners.follows != NEVER:
+                self.happens(manners.follows, pid, LEFT_ALONE)
             self.signals.arrives(signal.SIGCHLD)
+
+    def _leaves_nobody(self, pid: int) -> None:
+        self.wrappers.pop(pid, None)
+        self.network.close(pid + CHILD)
 
     def waitpid(self) -> Tuple[Optional[int], Optional[int]]:
         return self.zombies.popleft() if self.zombies else (None, None)
@@ -306,134 +398,16 @@ class SleepingPoller(PollPoller):
 
     def poll(self, timeout: float) -> Tuple[List[int], List[int]]:
         machine = self.options
-        said = machine.readiness.read()
         wake = min(machine.now + timeout, machine.until)
         ready = super().poll(0)
-        if not timeout or any(ready) or said:
+        if not timeout or any(ready):
             return ready
         machine.watch()
-        while machine.now < wake and not any(ready) and not machine.readiness.messages:
+        while machine.now < wake and not any(ready):
             machine.pass_time(machine.next_event(wake) - machine.now)
             ready = super().poll(0)
         machine.watch(PROMPT)
-        machine.readiness.read()
         return ready
-
-
-class Readiness:
-    """As supervisor_restarter.daemon.readiness: what programs declare, and the watches for it.
-
-    `last` has the last watch of each process. A watch sees what a child has said at once, and what
-    one is asked for when it is looked at.
-    """
-
-    class Declaration(str):
-        @property
-        def can_be_asked(self) -> bool:
-            return self != 'notify'
-
-    def __init__(self, machine: 'Machine'):
-        self.machine = machine
-        self.last: Dict[int, Watch] = {}
-        self.messages: List[int] = []  # the process ids of children that have said READY
-        self.started: Dict[int, float] = {}
-
-    def declared(self, config: Config) -> Optional['Readiness.Declaration']:
-        declares = config.program.declares
-        return self.Declaration(declares) if declares else None
-
-    def note(self, process: 'Recorded', declared: Optional['Readiness.Declaration'],
-             surge: bool) -> None:
-        """No process listens on an address."""
-
-    def groups_that_run(self, pids: Any) -> Any:
-        return {pid for pid in pids if self.group_lives(pid)}
-
-    def group_lives(self, pid: int) -> bool:
-        return False  # a child has no children
-
-    def watch(self, process: 'Recorded', declared: 'Readiness.Declaration', delay: float,
-              changed: Callable[[], None], noted: None = None) -> 'Watch':
-        made = self.last[id(process)] = Watch(self.machine, process, declared, delay, changed)
-        return made
-
-    def forked(self, process: 'Recorded', pid: int) -> None:
-        self.started[pid], process.last_pid = self.machine.now, pid
-        watch = self.last.get(id(process))
-        if watch is not None and not watch.closed and not watch.pid:
-            watch.pid = pid
-            if not watch.declared.can_be_asked and process.manners.ready_after != NEVER:
-                self.machine.happens(process.manners.ready_after, pid, READY)
-
-    def read(self) -> bool:
-        """Take in what children have said, if they have."""
-        said = bool(self.messages)
-        while self.messages:
-            pid = self.messages.pop()
-            for watch in self.last.values():
-                if watch.pid == pid and not watch.closed and pid in self.machine.children:
-                    watch.is_ready()
-        return said
-
-    def is_ready(self, process: 'Recorded') -> bool:
-        """Whether that is known of a process. Where somebody else has spawned one that
-        was to notify, its state has to do.
-        """
-        declared, watch = self.declared(process.config), self.last.get(id(process))
-        if declared is None:
-            return True
-        if watch is not None and watch.pid == process.last_pid:
-            return watch.ready
-        return not declared.can_be_asked
-
-
-class Watch:
-    """What is seen of the readiness of one process."""
-
-    seen = 'refused'
-    early = True
-    extended_until = -NEVER
-
-    def __init__(self, machine: 'Machine', process: 'Recorded', declared: Readiness.Declaration,
-                 delay: float, changed: Callable[[], None]):
-        self.machine, self.awaited, self.declared = machine, declared, declared
-        self.process = process
-        self.delay, self.changed = delay, changed
-        self.pid = process.pid
-        self.environment: Dict[str, str] = {}
-        self.ready = self.closed = False
-        self.pause, self.next_look = 0.01, machine.now
-
-    def is_ready(self) -> None:
-        self.ready = True
-        self.changed()
-
-    def in_the_way(self) -> str:
-        return ''
-
-    def look(self) -> None:
-        machine = self.machine
-        if self.declared.can_be_asked and not self.ready and machine.now >= self.next_look:
-            manners = machine.children.get(self.pid)
-            if manners and machine.now >= (
-                    machine.readiness.started[self.pid] + manners.ready_after):
-                self.is_ready()
-            self.next_look = machine.now + min(self.pause, self.delay)
-            self.pause *= 2
-
-    def is_late(self, seconds: float) -> bool:
-        """Whether it has not been looked at when it was due, nor in so many seconds after that."""
-        return (not self.closed and not self.ready and self.declared.can_be_asked
-                and self.process.state in (ProcessStates.STARTING, ProcessStates.RUNNING)
-                and self.machine.now > self.next_look + seconds)
-
-    def due(self) -> float:
-        if self.ready or not self.declared.can_be_asked:
-            return NEVER
-        return max(0.0, self.next_look - self.machine.now)
-
-    def close(self) -> None:
-        self.closed = True
 
 
 class Signals:
@@ -498,18 +472,23 @@ def make_supervisord(machine: Machine, names: List[str]) -> Supervisor:
     return supervisord
 
 
+ENOUGH = 2000
+
+
 def let_time_pass(supervisord: Supervisor, seconds: float, goes_on: Callable[[], bool],
                   most_turns: Callable[[], int]) -> None:
-    """Let the main loop turn for some seconds, as long as `goes_on()`.
+    """Let the main loop turn for some seconds, as long as `goes_on()`; or so often that it is
+    enough: Supervisor starts what exits at once again and again.
 
     It may turn `most_turns()` times while no time passes. Raises supervisord's ExitNow.
     """
     machine = supervisord.options
     machine.until, machine.who = machine.now + seconds, 'supervisord'
-    turns, last = 0, machine.now
+    turns, last, left = 0, machine.now, ENOUGH
     try:
-        while machine.now < machine.until and goes_on():
+        while machine.now < machine.until and left and goes_on():
             supervisord.runforever()
+            left -= 1
             turns, last = turns + 1 if machine.now == last else 0, machine.now
             assert turns <= most_turns(), 'the main loop does not come to rest'
     finally:
@@ -522,19 +501,29 @@ def bugs_of_ours(machine: Machine) -> List[str]:
             if level == 'critical' and 'Traceback' in line and 'restarter' in line]
 
 
+STANDS_FOR: Dict[str, Callable[[Machine], Any]] = {
+    **dict.fromkeys(('supervisor.process.time', 'supervisor.supervisord.time',
+                     'supervisor_restarter.daemon.mainloop.time'), lambda machine: machine),
+    'supervisor_restarter.daemon.mainloop.signal': lambda machine: machine.signals,
+    **{'supervisor_restarter.daemon.%s.os' % module: lambda machine: machine.network
+       for module in ('process_groups', 'listening')},
+    'supervisor_restarter.daemon.listening.accepted': lambda machine: lambda made: made.inode,
+    'supervisor_restarter.daemon.probe.Attempt': lambda machine: Attempt,
+}
+
+
 @contextlib.contextmanager
 def the_time_of(machine: Machine) -> Iterator[None]:
-    """Inside of this, the time and the signals are those of the machine."""
+    """Inside of this, the time, the signals and the network are those of the machine."""
     with contextlib.ExitStack() as stack:
-        for where in ('supervisor.process.time', 'supervisor.supervisord.time',
-                      'supervisor_restarter.daemon.mainloop.time'):
-            stack.enter_context(mock.patch(where, machine))
-        stack.enter_context(
-            mock.patch('supervisor_restarter.daemon.mainloop.signal', machine.signals))
+        for where, what in STANDS_FOR.items():
+            stack.enter_context(mock.patch(where, what(machine)))
         events.clear()
+        machine.readiness = Readiness(machine)
         try:
             yield
         finally:
+            machine.readiness.end()
             events.clear()
 
 
@@ -562,8 +551,6 @@ class ByHand(Recorded):
         return super().spawn()
 
     def kill(self, signum: int) -> Optional[str]:
-        if signum == signal.SIGKILL:
-            self.config.options.note('kill', self)
         message = super().kill(signum)
         if message and self.forgets_its_pid:
             self.pid = 0

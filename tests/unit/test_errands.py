@@ -241,6 +241,8 @@ THERE = [{'group': group, 'name': name} for group, name in (
     ('web:web_[0-5] api-*:*', [('web', 'web_0', 'web_1'), ('api-a',), ('api-b',)]),
     ('web:web_0 web', [('web',)]),
     ('a[b]', [('a[b]',)]),
+    ('web empty', [('web',), ('empty',)]),
+    ('empty all', [('empty',), ('web',), ('api-a',), ('api-b',), ('a[b]',)]),
     ('web nope', 'nope: no such group; nothing is done'),
     ('web web:nope', 'web:nope: no such process; nothing is done'),
     ('nope-*', 'nope-*: no such group'),
@@ -248,9 +250,14 @@ THERE = [{'group': group, 'name': name} for group, name in (
 def test_names_mean_groups_or_some_of_their_processes(names, chosen):
     if isinstance(chosen, str):
         with pytest.raises(NoSuchName, match='^' + chosen.replace('*', r'\*') + '$'):
-            targets(names.split(), lambda: THERE)
+            targets(names.split(), lambda: THERE, 'empty'.__eq__)
     else:
-        assert targets(names.split(), lambda: THERE) == [
+        assert targets(names.split(), lambda: THERE, 'empty'.__eq__) == [
             Target(group, tuple(processes)) for group, *processes in chosen]
+
+
+def test_all_may_be_nothing():
+    assert targets(['all'], list) == []
+    assert targets(['empty', 'all'], list, 'empty'.__eq__) == [Target('empty')]
 
 

@@ -29,6 +29,7 @@ class Machine:
         self.inodes = itertools.count(1)
         self.sockets, self.hidden, self.blind = {}, set(), False
         self.began_to_read = math.inf
+        self.processes = 1  # of the system, that are looked at until one is found
 
     def listen(self, pid, *addresses):
         for address in addresses:
@@ -47,8 +48,8 @@ class Machine:
             raise CannotSee('supervisord may not look into pid %d' % pid)
         return {inode for inode in inodes if self.sockets[inode][1] == pid}
 
-    def owner(self, inode, most=1):
-        return self.sockets[inode][1]
+    def owner(self, inode, most=listeners.AT_A_TIME):
+        return self.sockets[inode][1] if self.processes <= most else 0
 
 
 def process(pid=NEW, command='serve', **environment):
@@ -197,6 +198,17 @@ def test_ready_is_what_listens_where_its_predecessor_did(machine):
     assert watch.in_the_way() == watch.seen
     machine.listen(NEW, PORT)
     assert watch.see()[0] and watch.early
+
+
+def test_an_orphan_is_found_among_many_processes_when_one_has_failed(machine):
+    machine.listen(OLD, PORT)
+    noted = note(machine, process(OLD), None, surge=False)
+    machine.close(OLD)
+    machine.listen(STRANGER, PORT)  # as where a wrapper has ended, and its child has not
+    machine.processes = 200
+    watch = listening(machine, noted, early=True)
+    assert watch.see() == (False, 'does not listen on 127.0.0.1:8001, where pid 4711 did')
+    assert watch.in_the_way() == 'does not listen on 127.0.0.1:8001, where pid 99 does'
 
 
 # Whose an answer is

@@ -444,13 +444,29 @@ def test_others_of_a_process_group_that_stay_are_a_warning_and_no_fault(settings
                                       'group run on' % min(readiness.orphaned))
 
 
-def test_those_that_follow_within_a_second_are_none():
+def test_those_of_a_process_that_somebody_else_has_restarted_are_a_warning_too():
+    world, readiness = World('a', 'b'), FakeReadiness()
+    readiness.orphaned = {world['a'].pid}
+    restart = begin(world, readiness, ONE)
+    world['a'].stop()
+    world['a'].die()
+    world['a'].spawn()
+    down(world, restart, 'b')
+    passes(world, restart, 2.2)
+    assert restart.outcome is True
+    assert [warning['name'] for warning in restart.info()['warnings']] == ['a']
+
+
+# Some have time to follow, but not beyond that of the call.
+@pytest.mark.parametrize('follow, timeout, seconds, warnings', [
+    (True, None, 0.6, 0), (False, None, 1.0, 1), (False, 0.52, 0.52, 1)])
+def test_those_that_follow_within_a_second_are_none(follow, timeout, seconds, warnings):
     world, readiness = World('a', startsecs=0), FakeReadiness()
     readiness.orphaned = {world['a'].pid}
-    restart = begin(world, readiness)
+    restart = begin(world, readiness, LATE._replace(timeout=timeout))
     down(world, restart, 'a')
     passes(world, restart, 0.5)
-    assert not restart.finished and restart.due() <= 0.05
-    readiness.orphaned = set()
-    passes(world, restart, 0.1)
-    assert (restart.outcome, restart.info()['warnings']) == (True, [])
+    assert not restart.finished and 0 < restart.due() <= 0.05
+    readiness.orphaned -= readiness.orphaned if follow else set()
+    passes(world, restart, seconds - 0.5 + 0.001)
+    assert (restart.outcome, len(restart.info()['warnings'])) == (True, warnings)

@@ -697,6 +697,22 @@ def told():
     events.clear()
 
 
+def test_none_goes_down_before_all_that_has_changed_is_seen():
+    world = World(*'abcd')
+    restart = begin(world, rolling(1))
+    down(world, restart, 'd')
+    pass_time(world, restart, 1.1)
+    down(world, restart, 'c')
+    world['d'].die()
+    restart.changed('d', running=False)
+    up = world['c'].transition
+    world['c'].transition = lambda: (world.clock.forward(SLICE), up())
+    world.clock.forward(1.1)
+    restart.advance(everything=False)
+    assert restart.slots()[2]['phase'] == 'restarted' and stopped(world) == ['d', 'c']
+    assert restart.due() == 0
+
+
 def test_where_many_come_up_one_by_one_only_the_last_one_makes_a_pass_due(told):
     world = World()
     for number, name in enumerate('abc', 1):

@@ -10,7 +10,7 @@ from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.group_restart import SLICE
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
-from tests.support.world import World
+from tests.support.world import GroupConfig, World
 
 LATE = Settings(timeout=100.0, delay=50.0)
 
@@ -163,6 +163,18 @@ def test_what_has_ended_is_collected_once_for_all(world, many):
     processes(world, 'g399')[0].die()
     restarts.advance(everything=False)
     assert restarts.info('g399')['starting'] == 1
+
+
+def test_a_plan_goes_by_what_has_ended_though_nobody_has_collected_it_yet(world):
+    restarts = Restarts(world.supervisord, world.clock)
+    runs, starts = world['web_0'], world.add('starts', ProcessStates.STARTING)
+    world.machine.signals.arrives = lambda signum: None
+    starts.die(exitstatus=1)
+    file = GroupConfig(world.machine, 'web', [each.config for each in processes(world, 'web')])
+    assert str(restarts.plan('web', {'web': file})) == '1 to replace, 10 to keep'
+    runs.die(exitstatus=0)
+    plan = restarts.limited('web', None, (), only_running=True)
+    assert str(plan) == '10 to replace, 1 to keep'
 
 
 # What nobody expects

@@ -351,8 +351,12 @@ def test_one_that_is_down_at_the_call_is_started_as_ever():
 
 def test_a_slot_that_somebody_stops_is_a_fault_and_its_successor_goes():
     world = World('a')
-    restart = begin(world)
+    readiness = FakeReadiness(a=URL)
+    restart = begin(world, readiness=readiness)
     world['a'].stop()
+    looks = readiness.watches['a.new'].looks
+    passes(world, restart, 1.0)
+    assert readiness.watches['a.new'].looks > looks  # else it would be due for ever
     ends(world, restart, 'a')
     passes(world, restart, 1.2)
     ends(world, restart, 'a.new')
@@ -407,14 +411,18 @@ def test_a_slot_that_is_removed_takes_its_successor_along():
 
 def test_one_that_leaves_and_is_started_again_by_somebody_is_stopped_all_the_same():
     world = World('a')
-    restart = begin(world)
+    readiness = FakeReadiness()
+    restart = begin(world, readiness=readiness)
     passes(world, restart, 1.1)
     world['a.old'].die()
     world['a.old'].spawn()
+    readiness.orphaned = {world['a.old'].pid}
     restart.changed('a.old', running=False)
     restart.advance(everything=False)
     ends(world, restart, 'a.old')
+    passes(world, restart, 1.1)
     assert (restart.outcome, names(world)) == (True, ['a'])
+    assert 'pid %d has ended' % min(readiness.orphaned) in restart.info()['warnings'][0]['text']
 
 
 def test_one_that_cannot_be_stopped_is_a_fault_and_stays_to_be_seen():

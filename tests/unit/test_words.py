@@ -75,6 +75,22 @@ RUBY = (b"config.ru:1:in `<main>': broken (RuntimeError)\n"
         + b"\tfrom /usr/lib/ruby/puma/launcher.rb:64:in `run'\n" * 30)
 NODE = (b"throw new Error('broken');\n^\n\nError: broken\n    at Object.<anonymous> (/x.js:1:7)\n"
         + b'    at node:internal/main/run_main_module:28:49\n' * 9 + b'\nNode.js v20.20.2\n')
+NO_MODULE = (b"  throw err;\n  ^\n\nError: Cannot find module './x'\nRequire stack:\n- /srv/y.js\n"
+             b'    at Module.require (node:internal/modules/cjs/loader:1289:19)\n'
+             b'    at async Promise.all (index 0) {\n'
+             b"  code: 'MODULE_NOT_FOUND',\n  requireStack: [\n    '/srv/y.js'\n  ]\n}\n\n"
+             b'Node.js v20.20.2\n')
+JSON = b'{\n  "error": "broken"\n}\n'
+JAVA = (b'Exception in thread "main" java.lang.RuntimeException: broken\n'
+        b'\tat app//x.Y.main(Y.java:5)\n\tat x.Y.z(Unknown Source)\n'
+        b'Caused by: java.io.IOException: no disk\n\tat x.Y.f(Native Method)\n\t... 12 more\n')
+DOTNET = (b'Unhandled exception. System.InvalidOperationException: broken\n'
+          b'   at X.Main(String[] args) in /srv/X.cs:line 5\n   at X.F()\n   at X.G()\n')
+GO = (b'panic: broken\n\ngoroutine 1 [running]:\nmain.(*T).run(0x0, {0x4b, 0x2})\n'
+      b'\t/srv/main.go:12 +0x1d\nmain.main()\n\t/srv/main.go:5 +0x1c\n')
+RUST = (b"thread 'main' panicked at r.rs:1:65:\nbroken\nstack backtrace:\n   0: std::panicking\n"
+        b'             at /rustc/panicking.rs:647:5\n   1: r::main\n'
+        b'note: Some details are omitted, run with `RUST_BACKTRACE=full`.\n')
 PHP = (b'PHP Fatal error:  Uncaught Exception: broken in /x.php:1\nStack trace:\n'
        b'#0 /y.php(1): y()\n#1 {main}\n  thrown in /x.php on line 1\n')
 
@@ -88,7 +104,14 @@ PHP = (b'PHP Fatal error:  Uncaught Exception: broken in /x.php:1\nStack trace:\
     ([('stderr', TRACEBACK)], 'File "x.py", line 1, in <module> | import y | '
                               "ModuleNotFoundError: No module named 'y'"),
     ([('stderr', RUBY)], "config.ru:1:in `<main>': broken (RuntimeError)"),
-    ([('stderr', NODE)], "throw new Error('broken'); | Error: broken | Node.js v20.20.2"),
+    ([('stderr', NODE)], "throw new Error('broken'); | Error: broken"),
+    ([('stderr', NO_MODULE)], "Error: Cannot find module './x' | Require stack: | - /srv/y.js"),
+    ([('stderr', JSON)], '"error": "broken"'),
+    ([('stderr', JAVA)], 'Exception in thread "main" java.lang.RuntimeException: broken | '
+                         'Caused by: java.io.IOException: no disk'),
+    ([('stderr', DOTNET)], 'Unhandled exception. System.InvalidOperationException: broken'),
+    ([('stderr', GO)], 'panic: broken'),
+    ([('stderr', RUST)], "thread 'main' panicked at r.rs:1:65: | broken"),
     ([('stderr', PHP)], 'PHP Fatal error: Uncaught Exception: broken in /x.php:1 | Stack trace: | '
                         'thrown in /x.php on line 1'),
     ([('stdout', b'a\nb\nc\nd\n')], 'b | c | d'),
