@@ -113,7 +113,7 @@ def wrapped(last, **more):
 @pytest.mark.parametrize('last, code', [('wait', 0x430), ('sleep 1000', 0x460)])
 def test_an_orphan_that_has_the_port_is_named_when_it_is_in_the_way(last, code):
     with wrapped(last) as (daemon, port, leader):
-        answer = Call(daemon, 'web', {'timeout': 4}).result()
+        answer = Call(daemon, 'web', {'timeout': 6}).result()
         assert [fault['code'] for fault in answer] == [code]
         owner = re.search(r'127\.0\.0\.1:%d is listened on by (?:pid (\d+)|another process)' % port,
                           answer[0]['text']).group(1)

@@ -404,5 +404,52 @@ def test_those_that_follow_within_a_second_are_none(follow, timeout, seconds, wa
     passes(world, restart, 0.5)
     assert not restart.finished and 0 < restart.due() <= 0.05
     readiness.orphaned -= readiness.orphaned if follow else set()
-    passes(world, restart, seconds - 0.5 + 0.001)
+    passes(world, restart, seconds - 0.5 + 0.06)
     assert (restart.outcome, len(restart.info()['warnings'])) == (True, warnings)
+
+
+@pytest.mark.parametrize('settings', [LATE, ONE])
+def test_a_process_is_started_when_the_others_of_its_group_have_followed(settings):
+    world, readiness = World('a', startsecs=0), FakeReadiness()
+    readiness.orphaned = {world['a'].pid}
+    restart = begin(world, readiness, settings)
+    down(world, restart, 'a')
+    passes(world, restart, 0.5)
+    assert world.history == [('stop', 'a')] and restart.due() <= 0.05
+    readiness.orphaned = set()
+    passes(world, restart, 0.06)
+    assert world.history == [('stop', 'a'), ('spawn', 'a')]
+    assert (restart.outcome, restart.info()['warnings']) == (True, [])
+
+
+def test_those_of_its_group_that_stay_hold_it_up_for_a_second():
+    world, readiness = World('a', startsecs=0), FakeReadiness()
+    readiness.orphaned = {world['a'].pid}
+    restart = begin(world, readiness)
+    restart.cancel()
+    down(world, restart, 'a')
+    passes(world, restart, 0.9)
+    assert world.history == [('stop', 'a')]
+    passes(world, restart, 0.2)
+    assert world.history == [('stop', 'a'), ('spawn', 'a')]
+
+
+def test_one_that_has_ended_by_itself_is_started_at_once():
+    world, readiness = World('a', 'b'), FakeReadiness()
+    readiness.orphaned = {world['a'].pid}
+    restart = begin(world, readiness, ONE)
+    assert stopped(world) == ['b']
+    down(world, restart, 'a')
+    assert ('spawn', 'a') in world.history
+
+
+def test_whom_somebody_else_starts_meanwhile_is_started_once():
+    world, readiness = World('a'), FakeReadiness()
+    readiness.orphaned = {world['a'].pid}
+    restart = begin(world, readiness)
+    down(world, restart, 'a')
+    passes(world, restart, 0.5)
+    world['a'].spawn()
+    passes(world, restart, 5.0)
+    assert (restart.outcome, world.states()) == (True, {'a': 'RUNNING'})
+    assert world.history == [('stop', 'a'), ('spawn', 'a')]
