@@ -203,7 +203,7 @@ class MainLoop:
             signal.set_wakeup_fd(-1)
             keep_from_children(-1)
             self._signals = False
-        forget(self.options, self._pair[0].fileno())
+        forget(self.options, self._pair[0].fileno(), self._turning)
         for end in self._pair:
             end.close()
         self._pair = ()

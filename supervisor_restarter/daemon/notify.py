@@ -132,7 +132,7 @@ class Notification:
         self.clock = clock
         self.ready = False
         self.extended_until = -math.inf
-        self._closed = False
+        self._closed = self._polled = False
         self._rests_until = -math.inf
         self._socket = sockets.open(process)
         self.environment = {'NOTIFY_SOCKET': self._socket.getsockname()}
@@ -167,12 +167,13 @@ class Notification:
         self._closed = True
         if self._socket.fileno() != -1:
             self.sockets.forget(self)
-            forget(self.options, self._socket.fileno())
+            forget(self.options, self._socket.fileno(), self._polled)
             self.sockets.close(self._socket)
 
     # what supervisord asks of an entry in its socket map (supervisor/supervisord.py: runforever)
 
     def readable(self) -> bool:
+        self._polled = True
         # One that never stops sending, and for which nobody waits, does not keep supervisord busy.
         return (not self._closed or self._socket.fileno() == -1
                 or self.clock.monotonic() >= self._rests_until)

@@ -134,7 +134,7 @@ class Attempt(asynchat.async_chat):
         self._declaration = declaration
         self._group = group
         self._ended = ended
-        self._over = False
+        self._over = self._polled = False
         self._head = b''
         self._size = 0
         self._accepts = accepts
@@ -179,7 +179,7 @@ class Attempt(asynchat.async_chat):
             return
         self._over = True
         if self.socket is not None:
-            forget(self._options, self.socket.fileno())
+            forget(self._options, self.socket.fileno(), self._polled)
             self.close()
         self._ended(ready, seen)
 
@@ -233,6 +233,7 @@ class Attempt(asynchat.async_chat):
             self.end('cannot be asked: %s' % why)
 
     def readable(self) -> bool:
+        self._polled = True
         return True
 
     def writable(self) -> bool:

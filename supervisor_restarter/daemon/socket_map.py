@@ -12,18 +12,20 @@ SPARE = 16
 OF_A_PROCESS = 5
 
 
-def forget(options: Any, descriptor: int) -> None:
+def forget(options: Any, descriptor: int, polled: bool) -> None:
     """Take a descriptor that is about to be closed out of the socket map and the poller.
 
-    `options` are supervisord's. The entry's `readable` and `writable` have to stay as they were:
-    where they say no in their own turn of the loop, it unregisters the descriptor a second time
-    (supervisor/supervisord.py: runforever).
+    `options` are supervisord's. `polled`: supervisord has asked the entry what it waits for. Where
+    it has not, the poller knows the number from an entry that was closed in this turn of the loop,
+    and whose own turn may be to come: it would be unregistered a second time. The entry's
+    `readable` and `writable` have to stay as they were: where they say no in their own turn of the
+    loop, it unregisters the descriptor a second time (supervisor/supervisord.py: runforever).
     """
     # The poller must forget the descriptor before it is somebody else's.
     poller = options.poller
-    if descriptor in getattr(poller, 'readables', ()):
+    if polled and descriptor in getattr(poller, 'readables', ()):
         poller.unregister_readable(descriptor)
-    if descriptor in getattr(poller, 'writables', ()):
+    if polled and descriptor in getattr(poller, 'writables', ()):
         poller.unregister_writable(descriptor)
     options.get_socket_map().pop(descriptor, None)
 

@@ -57,6 +57,11 @@ def spawn(process: Any, environment: Dict[str, str]) -> None:
 
     with _replaced(process, 'get_execv_args', get_execv_args), _replaced(options, 'fork', fork):
         process.spawn()
+    if not process.pid:
+        # Their pipes are closed, and the numbers are somebody else's next: of a client with one of
+        # them the request would be taken for what the program says, and nobody would answer it
+        # (supervisor/process.py: spawn; supervisor/supervisord.py: runforever).
+        process.dispatchers, process.pipes = {}, {}
 
 
 @contextlib.contextmanager

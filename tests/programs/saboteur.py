@@ -28,12 +28,10 @@ class SaboteurRPCInterface:
     def failForks(self, count):
         """ Let the next forks of processes fail, as with the process limit reached
 
-        @param int count       how many; 0: from now on none is looked at any more
+        @param int count       how many
         @return boolean result always true
         """
         left = [count]
-        if not count:
-            return bool(vars(self._options).pop('fork', True))
 
         def fork():
             if left[0]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import resource
 import socket
 import threading
 from types import SimpleNamespace
@@ -241,6 +240,19 @@ def test_a_socket_that_is_not_there_is_named_as_the_system_does(options, tmp_pat
     assert seen_of(options, watch) == (False, 'cannot be asked: No such file or directory')
 
 
+def test_one_that_has_not_been_polled_leaves_alone_whose_number_it_has(options, tmp_path):
+    with socket.socket() as closed:  # and its own turn of the loop is to come
+        number = closed.fileno()
+        options.poller.register_readable(number)
+        options.poller.register_writable(number)
+    watch = probe(options, 'unix://%s' % (tmp_path / 'none'))
+    watch.look()
+    assert 'No such file' in watch.seen and number in options.poller.writables
+    options.poller.unregister_writable(number)
+    options.poller.unregister_readable(number)
+    assert_nothing_is_left(options)
+
+
 def test_a_unix_socket_whose_queue_is_full_has_not_accepted(options, tmp_path):
     path = str(tmp_path / 's')
     with contextlib.ExitStack() as stack:
@@ -372,14 +384,3 @@ def test_a_watch_that_is_closed_leaves_nothing(options, server):
     silent.set()
     assert_nothing_is_left(options)
     assert attempt.socket.fileno() == -1
-
-
-def test_the_last_descriptors_are_left_to_supervisord(options, server):
-    address = server(answers(OK))
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    watch = probe(options, http(address))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir('/proc/self/fd')) + 10, hard))
-    try:
-        assert seen_of(options, watch) == (False, 'cannot be asked: Too many open files')
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

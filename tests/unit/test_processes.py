@@ -61,6 +61,17 @@ def test_one_that_no_process_has_is_not_made():
     GroupRestart(world.supervisord, world.group, Settings(), world.clock).advance()
 
 
+def test_one_that_cannot_be_forked_keeps_no_numbers_of_closed_pipes():
+    world = World('a')
+    world.machine.dispatchers = lambda process: {10: SimpleNamespace()}
+    restart = GroupRestart(world.supervisord, world.group, Settings(), world.clock)
+    restart.advance()
+    world['a'].behaves(broken='no fork')
+    world['a'].die()
+    restart.advance()
+    assert restart.info()['faults'] and world['a'].dispatchers == {}
+
+
 def test_children_that_end_all_the_time_do_not_hold_the_main_loop():
     world = World('a')
 
