@@ -36,39 +36,50 @@ class Network:
     def __init__(self, machine: Any):
         self.machine = machine
         self.sockets: Dict[int, Socket] = {}
-        self._wanted: List[Socket] = []
+        self._inodes: Dict[Any, Set[int]] = {}  # of a process, and at an address
+        self._wanted: Dict[Address, Dict[int, Socket]] = {}  # by process
         self._count, self.turns = itertools.count(1), itertools.count()
 
     def listen(self, pid: int, address: Address, shares: bool = False,
                answers: bool = True) -> None:
         """Let a process listen on an address, as soon as it can."""
-        self._wanted.append(Socket(pid, address, shares, answers))
-        self._give()
+        self._wanted.setdefault(address, {})[pid] = Socket(pid, address, shares, answers)
+        self._give(address)
 
     def close(self, pid: int) -> None:
         """Let a process listen nowhere."""
-        self.sockets = {inode: each for inode, each in self.sockets.items() if each.pid != pid}
-        self._wanted = [each for each in self._wanted if each.pid != pid]
-        self._give()
+        for wanted in self._wanted.values():
+            wanted.pop(pid, None)
+        for inode in self._inodes.pop(pid, ()):
+            address = self.sockets.pop(inode).address
+            self._inodes[address].remove(inode)
+            self._give(address)
 
     def clear(self) -> None:
         """Let nobody listen."""
-        self.sockets, self._wanted = {}, []
+        self.sockets, self._inodes, self._wanted = {}, {}, {}
 
-    def _give(self) -> None:
-        for wanted in list(self._wanted):
-            if all(each.shares and wanted.shares for each in self.at(wanted.address)):
-                self._wanted.remove(wanted)
-                self.sockets[next(self._count)] = wanted._replace(since=self.machine.now)
+    def _give(self, address: Address) -> None:
+        there = self._inodes.setdefault(address, set())
+        wanted = self._wanted.get(address, {})
+        for pid, each in list(wanted.items()):
+            one = next(iter(there), None)  # where there are several, all share
+            if one is not None and not self.sockets[one].shares:
+                break
+            if one is None or each.shares:
+                inode = next(self._count)
+                self.sockets[inode] = wanted.pop(pid)._replace(since=self.machine.now)
+                there.add(inode)
+                self._inodes.setdefault(pid, set()).add(inode)
 
     def at(self, address: Address) -> List[Socket]:
         """Return who listens on an address."""
-        return [each for each in self.sockets.values() if each.address == address]
+        return [self.sockets[inode] for inode in self._inodes.get(address, ())]
 
     def of(self, pid: int) -> Dict[int, Socket]:
         """Return where a process listens, or its child, as long as the process is there."""
         pids = (pid, pid + CHILD) if pid in self.machine.children else ()
-        return {inode: each for inode, each in self.sockets.items() if each.pid in pids}
+        return {inode: self.sockets[inode] for each in pids for inode in self._inodes.get(each, ())}
 
     # as the plugin's Listeners
 
