@@ -236,7 +236,8 @@ class Witness:
         """Something is new of a process that is watched."""
         name, process = self.slot_of(watched.process), watched.process
         promise(watched.told <= len(watched.parts), 'it is told again that %s is ready', name)
-        promise(not watched.ready or self.serves_since(name, process) <= self.machine.now,
+        promise(not watched.ready or process.pid not in self.machine.children  # it has ended
+                or self.serves_since(name, process) <= self.machine.now,
                 'P10: %s counts as ready, and it is not', name)
 
     def kills(self, process: Recorded) -> None:
