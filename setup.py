@@ -58,7 +58,7 @@ setup(
     install_requires=['supervisor>=4.1'],
     extras_require={
         # supervisor_twiddler imports pkg_resources, which newer ones warn about or no longer have.
-        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'pyte', 'uvicorn', 'gunicorn',
+        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'pyte', 'uvicorn',
                  'supervisor_twiddler', 'setuptools<80'],
         'lint': ['ruff', 'check-manifest', 'twine', 'build', 'setuptools>=61', 'wheel'],
         'fleet': ['ansible-core'],

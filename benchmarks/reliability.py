@@ -12,7 +12,7 @@ from benchmarks.struck import PROCESSES, Fault, Log, Scene, measure
 from tests.support.daemon import MANNERS, Daemon
 
 LATE = MANNERS['late']  # takes half a second to stop
-OPEN = "/bin/sh -c '/bin/sleep 4 & exec /bin/sleep 100000'"
+OPEN = "/bin/sh -c 'setsid /bin/sleep 4 & exec /bin/sleep 100000'"
 # A program of the test's own, in supervisord's folder.
 PROGRAM = '%(here)s/program 100000'
 BATCHES = {'timeout': 30, 'stagger_factor': 2, 'delay': 1}

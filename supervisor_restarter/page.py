@@ -24,6 +24,7 @@ PATH = '/restarter'
 # What the page sends is much shorter, in bytes and characters.
 LONGEST_BODY = 10000
 LONGEST_URI = 10000
+MOST_HEADERS = 200
 
 # Bytes that go out in one turn of the main loop, if the socket takes them; a turn costs time for
 # each process of supervisord's.
@@ -73,9 +74,14 @@ class Page:
         return path == PATH or path.startswith(PATH + '/')
 
     def handle_request(self, request: Any) -> None:
-        path, unclear = self._path(request), why_unclear(request.header)
+        path, too_many = self._path(request), len(request.header) > MOST_HEADERS
+        # Each is looked at again for the answer (medusa/http_server.py: http_request.done).
+        del request.header[MOST_HEADERS:]
+        unclear = why_unclear(request.header)
         if len(request.uri) > LONGEST_URI:
             self._hang_up(request, 414, 'an address of more than %d characters' % LONGEST_URI)
+        elif too_many:
+            self._hang_up(request, 400, 'more than %d headers' % MOST_HEADERS)
         elif unclear:
             self._hang_up(request, 400, unclear)
         elif path not in self._gets and path not in self._posts:

@@ -123,7 +123,8 @@ class HandOver:
                 if self.group.processes.get(leaving.config.name) is leaving:
                     del self.group.processes[leaving.config.name]
                 self.processes.note_orphans(
-                    slot, slot.watched if slot.predecessor is None else slot.pid_at_call)
+                    slot, slot.watched if slot.predecessor is None else slot.pid_at_call,
+                    self.clock.monotonic())
             slot.successor = slot.predecessor = None
             slot.part_logs()
         if trouble is not None:

@@ -14,8 +14,8 @@ from supervisor_restarter.restart.faults import Failed, Faults
 from supervisor_restarter.restart.slot import Slot
 
 # How long the children of a process may take to follow it, in seconds, before they count as left
-# behind.
-TO_FOLLOW = 1.0
+# behind; and how often to look.
+TO_FOLLOW, FOLLOWING = 1.0, 0.05
 
 
 class Processes:
@@ -56,13 +56,18 @@ class Processes:
             if slot.noted is not None and slot.noted.refusal:
                 raise Failed(Faults.NOT_READY, slot.noted.refusal)
 
-    def note_orphans(self, slot: Slot, pid: int) -> None:
+    def note_orphans(self, slot: Slot, pid: int, now: float) -> None:
         """Note that a process of a slot, the one told to stop or the one with the id `pid`, has
-        ended; others of its process group may have stayed.
+        ended; others of its process group may have stayed. `now` are monotonic seconds.
         """
         for ended in {pid, slot.told} - {0, *slot.orphaned}:
             if self.readiness is not None and self.readiness.group_lives(ended):
-                slot.orphaned.append(ended)
+                slot.orphaned[ended] = now
+
+    def are_to_follow(self, slot: Slot, now: float) -> bool:
+        """Whether others of the process group of one that has ended may be about to end too."""
+        return any(now < since + TO_FOLLOW and self.readiness.group_lives(pid)
+                   for pid, since in slot.orphaned.items())
 
     def stop(self, slot: Slot, process: Any) -> None:
         """Tell a process of a slot to stop. Raises Failed."""
@@ -164,7 +169,7 @@ class Orphans:
         self.readiness = readiness
         self.report = report
         self.clock = clock
-        self._until = self._next = math.inf
+        self._next = math.inf
 
     def due(self) -> float:
         """Return the seconds until they are to be looked at again."""
@@ -177,11 +182,10 @@ class Orphans:
             running = self.readiness.groups_that_run(pid for _, pid in left)
             left = [(slot, pid) for slot, pid in left if pid in running]
         now = self.clock.monotonic()
-        if left and self._until == math.inf:
-            self._until = now + TO_FOLLOW
-        until = min(self._until, deadline)
-        if left and now < until:
-            self._next = min(now + TO_FOLLOW / 20, until)
+        until = min(deadline, TO_FOLLOW + max((slot.orphaned[pid] for slot, pid in left),
+                                              default=-math.inf))
+        if now < until:
+            self._next = min(now + FOLLOWING, until)
             return True
         for slot, pid in left:
             self.report.warn(

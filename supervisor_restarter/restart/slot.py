@@ -63,8 +63,8 @@ class Slot:
     says whether the new process was up when it was looked at last, `up_since` is the monotonic time
     since when it is, before it has been so for `min_ready_seconds`. `told` is the id of the process
     that the restart has told to stop; `orphaned` are the ids of processes that have ended, while
-    others of their process groups ran. `changes` are the phases that the slot has come to, with the
-    monotonic times.
+    others of their process groups ran, with the monotonic times since when. `changes` are the
+    phases that the slot has come to, with the monotonic times.
     """
 
     __slots__ = ('planned', 'name', 'process', 'state_at_call', 'pid_at_call', 'phase', 'successor',
@@ -89,7 +89,7 @@ class Slot:
         self.up = False
         self.up_since = math.inf
         self.told = 0
-        self.orphaned: List[int] = []
+        self.orphaned: Dict[int, float] = {}
         self.changes: List[Tuple[str, float]] = []
 
     @property

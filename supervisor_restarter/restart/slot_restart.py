@@ -9,7 +9,7 @@ from supervisor.states import ProcessStates
 from supervisor_restarter.restart.faults import Failed, Faults
 from supervisor_restarter.restart.handover import HandOver
 from supervisor_restarter.restart.pacing import START_FIRST, STOP_FIRST, Times
-from supervisor_restarter.restart.processes import Processes
+from supervisor_restarter.restart.processes import FOLLOWING, Processes
 from supervisor_restarter.restart.report import Report
 from supervisor_restarter.restart.slot import (
     SEEN_DOWN,
@@ -94,7 +94,7 @@ class SlotRestart:
             if turn != START_FIRST:
                 yield from self._stop_first(turn == STOP_FIRST)
         except Replaced:
-            self.processes.note_orphans(self.slot, self.slot.pid_at_call)
+            self._note_orphans()
         while True:  # to the end of the restart: if it leaves again, that is a fault
             self._look()
             up = self._is_up(self.slot.process)
@@ -111,11 +111,14 @@ class SlotRestart:
         may_spawn = ''
         while not may_spawn:
             yield from self._until_down()
+            if self._others_may_follow():
+                yield CHANGE
+                self._look()
+                continue
             processes.configs.apply(slot)
             may_spawn = yield SPAWN
             self._look()
             may_spawn = may_spawn if self._is_down() else ''
-        processes.note_orphans(slot, slot.pid_at_call)
         processes.start(slot)
         self._move(Phase.STARTING)
 
@@ -148,7 +151,7 @@ class SlotRestart:
         if slot.state in UP_STATES:
             self.processes.stop(slot, slot.process)
         yield from self._until_down()
-        self.processes.note_orphans(slot, slot.pid_at_call)
+        self._note_orphans()
         self.processes.configs.remove(slot)
         self._move(Phase.REMOVED)
 
@@ -227,6 +230,21 @@ class SlotRestart:
             raise _started_with_old_configuration()
         return slot.can_be_spawned(self.times.clock.time())
 
+    def _others_may_follow(self) -> bool:
+        """Whether others of the old process's group may be about to end, such as the child of a
+        shell. Until then they have what the new process needs: a port, a lock.
+
+        For one that has ended by itself nobody waits: supervisord would start it.
+        """
+        now = self.times.clock.monotonic()
+        self._note_orphans()
+        return (self.slot.state == ProcessStates.STOPPED and self.processes.are_to_follow(
+            self.slot, now) and now < self.times.whole - self.slot.config.startsecs - FOLLOWING)
+
+    def _note_orphans(self) -> None:
+        self.processes.note_orphans(
+            self.slot, self.slot.pid_at_call, self.times.clock.monotonic())
+
     def _successor_is_up(self) -> bool:
         """Whether the successor may take over. Raises Failed, Gone."""
         slot = self.slot
@@ -301,6 +319,8 @@ class SlotRestart:
                 # millisecond.
                 when = min(when, now + 0.001 + max(
                     0.0, _seconds_to_change(process, clock.time())))
+        if slot.phase == Phase.STOPPING and slot.orphaned:
+            when = min(when, now + FOLLOWING)
         if slot.is_awaited:
             when = min(when, now + slot.watch.due(), self.times.deadline_of(slot))
         if slot.logs is not None:

@@ -5,6 +5,7 @@ import pytest
 from supervisor_restarter.restart.faults import Faults
 from tests.support.daemon import Daemon
 from tests.support.faults import Call
+from tests.support.stress import pairs
 from tests.support.surge import programs
 
 pytestmark = pytest.mark.slow
@@ -14,11 +15,11 @@ ENDED = 'START_FAILED: Exited too quickly (process log may have details)'
 WAYS = [{}, {'max_unavailable': 1}, {'max_surge': 1}]
 
 
-@pytest.mark.parametrize('way', WAYS)
-@pytest.mark.parametrize('kind, options', [
+@pytest.mark.parametrize('kind, options, way', pairs([
     ('program', {}), ('program', {'redirect_stderr': 'true'}),
     ('program', {'stdout_syslog': 'true'}),
-    ('program', {'stderr_logfile': 'AUTO', 'stderr_logfile_maxbytes': 100}), ('eventlistener', {})])
+    ('program', {'stderr_logfile': 'AUTO', 'stderr_logfile_maxbytes': 100}), ('eventlistener', {})],
+    WAYS))
 def test_one_that_ends_at_once(kind, options, way, tmp_path):
     release = tmp_path / 'release'
     release.write_text('#!/bin/sh\nexec /bin/sleep 100000\n')
@@ -48,6 +49,6 @@ def test_one_that_does_not_become_ready(way, tmp_path):
     with Daemon(programs('program', 1, command, startsecs=0,
                          environment='RESTARTER_READY="notify"')) as daemon:
         daemon.wait_running('web')
-        answer = Call(daemon, 'web', dict(way, timeout=1)).result()
+        answer = Call(daemon, 'web', dict(way, timeout=2)).result()
         assert answer[0]['code'] == Faults.NOT_READY
         assert answer[0]['text'].endswith('has not sent READY=1; it said last: no database')

@@ -8,34 +8,30 @@ import sys
 import pytest
 
 from supervisor_restarter import __version__
-from tests.support.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
-from tests.support.faults import all_new
+from tests.support.daemon import COMMANDS, MANNERS, SCRIPTS, Daemon, group, wait_until
+from tests.support.faults import all_new, wait_phase
 from tests.support.rolling_example import EXAMPLE
 from tests.support.stress import stress
 
-COMMANDS = """
-[ctlplugin:restarter]
-supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerplugin
-"""
+# How a restart is typed.
+BOTH = ['supervisorctl', 'restartgroup'], ['supervisorctl_restart_group']
 
 
 @pytest.fixture(scope='module')
 def daemon():
     programs = '\n'.join([group('web', 2), group('api-a', 1), group('api-b', 1),
-                          group('bad', 2, MANNERS['exits 1'], startsecs=1), group('none', 0)])
+                          group('bad', 2, MANNERS['exits 1'], startsecs=1, startretries=0),
+                          group('none', 0)])
     with Daemon(programs, extra=COMMANDS) as running:
         for name in ('web', 'api-a', 'api-b'):
             running.wait_running(name)
-        wait_until(lambda: set(running.states('bad').values()) == {'FATAL'}, 'bad has failed', 60)
+        wait_until(lambda: set(running.states('bad').values()) == {'FATAL'}, 'bad has failed')
         yield running
 
 
 @pytest.mark.parametrize('command, touched', [
-    ('restartgroup web', ['web']),
     ('restartgroup web:*', ['web']),
     ('restartgroup web: api-*:', ['web', 'api-a', 'api-b']),
-    ('restartgroup web api-a', ['web', 'api-a']),
-    ('restartgroup api-*', ['api-a', 'api-b']),
     ('restartgroup --max-unavailable 1 web --timeout=30', ['web']),
     ('restartgroup web web w*', ['web']),
     ('restartgroup web none', ['web', 'none']),
@@ -61,22 +57,13 @@ def test_restartgroup_all_prints_a_line_for_each_failure_and_each_group(daemon):
 @pytest.mark.parametrize('command, sentence', [
     ('restartgroup nope', 'nope: ERROR (BAD_GROUP: nope: no such group)'),
     ('restartgroup web nope', 'Error: nope: no such group; nothing is done'),
-    ('restartgroup web web:nope', 'Error: web:nope: no such process; nothing is done'),
-    ('restartgroup web nope-*', 'Error: nope-*: no such group; nothing is done'),
     ('restartgroup', 'Error: a group name is needed'),
-    ('restartgroup --timeout soon web',
-     "Error: invalid value for --timeout 'soon': not a number of seconds"),
-    ('restartgroup --nonsense web', 'Error: option --nonsense not recognized'),
     ('restartgroup --timeout -1 web',
      'web: ERROR (INCORRECT_PARAMETERS: --timeout -1.0: must be a number of seconds greater than '
      '0)'),
     ("restartgroup 'web", 'Error: No closing quotation'),
     ('restartinfo nope', 'nope: ERROR (BAD_GROUP: nope: no such group)'),
-    ('updategroup --reread web', 'Error: --reread goes with restartgroup, not with updategroup'),
     ('updategroup nope-*', 'Error: nope-*: no such group'),
-    ('updategroup nope', 'nope: ERROR (BAD_GROUP: nope: no such group)'),
-    ('restartgroup --dry-run web', 'Error: --dry-run goes with updategroup, not with '
-                                   'restartgroup'),
     ('cancelrestart web', 'web: ERROR (NO_RESTART: web: is not being restarted)'),
 ])
 def test_what_is_wrong_gets_one_sentence_and_restarts_nothing(daemon, command, sentence):
@@ -133,19 +120,24 @@ def test_by_itself_no_way_ends_before_each_worker_has_finished_its_job(command):
 
 
 def test_restartinfo_and_cancelrestart_of_a_running_restart():
-    with Daemon(group('web', 8, startsecs=1), extra=COMMANDS) as daemon:
+    with Daemon(group('web', 4, MANNERS['held back']), extra=COMMANDS) as daemon:
         before = daemon.wait_running('web')
         done = daemon.supervisorctl('restartgroup', '--no-wait', '--max-unavailable', '1', 'web')
         assert done.stdout == 'web: restart begun\n'
         done = daemon.supervisorctl('restartinfo', 'web')
-        assert done.stdout.startswith('web: RESTARTING, ')
+        assert done.stdout.startswith('web: RESTARTING, 3 waiting, 1 stopping')
         assert daemon.supervisorctl('cancelrestart', 'web').stdout == 'web: cancelled\n'
-        wait_until(lambda: 'FINISHED' in daemon.supervisorctl('restartinfo', 'web').stdout,
-                   'it has settled')
+        daemon.let_go()
+        assert daemon.restart_group('--follow', 'web').stderr.startswith('web: ERROR (CANCELLED: ')
         lines = daemon.supervisorctl('restartinfo', 'web').stdout.splitlines()
-        assert 'waiting' in lines[0] and lines[1].startswith('  web: ERROR (CANCELLED: ')
-        assert set(daemon.states('web').values()) == {'RUNNING'}
-        assert set(before.values()) & set(daemon.pids('web').values())
+        assert '3 waiting' in lines[0] and lines[1].startswith('  web: ERROR (CANCELLED: ')
+        cancelled = daemon.wait_running('web')
+        assert [name for name in before if cancelled[name] != before[name]] == ['web_003']
+        # With the options that it had, where none are given.
+        assert daemon.restart_group('--resume', 'web').stdout == 'web: restarted\n'
+        assert 'restarting 3 processes, rolling, at most 1 down' in daemon.log()
+        after = daemon.wait_running('web')
+        assert [name for name in after if after[name] == cancelled[name]] == ['web_003']
 
 
 def test_updategroup_tells_what_it_would_do_and_does_it():
@@ -172,21 +164,10 @@ def test_updategroup_tells_what_it_would_do_and_does_it():
         assert {name: after[name] for name in before['web']} == before['web'] and len(after) == 3
         assert daemon.wait_running('api-a') != before['api-a']
         assert daemon.pids('api-b') == before['api-b']
-        daemon.write_configuration(group('web', 1))
-        assert said('updategroup', '--no-wait', '--max-unavailable', '1', 'web') == [
-            'web: update begun']
-        wait_until(lambda: len(daemon.pids('web')) == 1, 'it is updated')
-        done = daemon.supervisorctl('updategroup', 'api-*', 'new')
-        assert done.stdout.splitlines() == [
-            '%s: ERROR (BAD_GROUP: %s: %s)' % (name, name, why) for name, why in (
-                ('api-a', 'is not in the file any more: use supervisorctl update api-a'),
-                ('api-b', 'is not in the file any more: use supervisorctl update api-b'),
-                ('new', 'no such group'))]
-        assert done.returncode != 0
 
 
-@pytest.mark.parametrize('command', [['supervisorctl', 'updategroup'],
-                                     ['supervisorctl_restart_group', '--update']])
+@pytest.mark.parametrize('command', [['supervisorctl', 'updategroup'], *stress(
+    ['supervisorctl_restart_group', '--update'])])
 def test_updategroup_all_covers_the_whole_file(command, tmp_path):
     (tmp_path / 'odd.py').write_text('raise RuntimeError("odd")\n')
     with Daemon('\n'.join([group('web', 2), group('old', 1)]), extra=COMMANDS,
@@ -234,11 +215,10 @@ def test_updategroup_all_covers_the_whole_file(command, tmp_path):
 def test_five_deploys_at_the_same_time_have_their_turns_and_each_its_own_outcome():
     with Daemon(group('web', 2), extra=COMMANDS) as daemon:
         daemon.wait_running('web')
-        words = [['supervisorctl', 'restartgroup'], ['supervisorctl_restart_group']]
         deploys = [subprocess.Popen(
             [str(SCRIPTS / name), '-c', str(daemon.configuration), *more, '--queue', 'web'],
             stdout=subprocess.PIPE, universal_newlines=True)
-            for name, *more in (words[number % 2] for number in range(5))]
+            for name, *more in (BOTH[number % 2] for number in range(5))]
         for deploy in deploys:
             assert deploy.communicate(timeout=60)[0] == 'web: restarted\n'
             assert deploy.returncode == 0
@@ -258,7 +238,7 @@ def test_who_supersedes_begins_when_the_other_has_settled():
                  *options, *arguments, 'web'], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 universal_newlines=True)
         first = deploy()
-        wait_until(lambda: 'STOPPING' in daemon.states('web').values(), 'it has begun')
+        wait_phase(daemon, 'stopping')
         second = deploy('--supersede')
         wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['state'] == 'SETTLING',
                    'it is superseded')
@@ -268,7 +248,7 @@ def test_who_supersedes_begins_when_the_other_has_settled():
         output, error = first.communicate(timeout=60)
         assert (first.returncode, output) == (2, '') and error.startswith('web: ERROR (CANCELLED')
         assert second.communicate(timeout=60) == ('web: restarted\n', '')
-        assert not set(before.values()) & set(daemon.wait_running('web').values())
+        assert all_new(before, daemon.wait_running('web'))
 
 
 def test_a_restart_can_be_followed_by_others():
@@ -282,7 +262,7 @@ def test_a_restart_can_be_followed_by_others():
             [str(SCRIPTS / name), '-c', str(daemon.configuration), *more, '--follow', 'web'],
             stdout=subprocess.PIPE, universal_newlines=True)
             for name, *more in (['supervisorctl', 'restartinfo'], ['supervisorctl_restart_group'])]
-        wait_until(lambda: 'STOPPING' in daemon.states('web').values(), 'it has begun')
+        wait_phase(daemon, 'stopping', 2)
         daemon.let_go()
         for follower in followers:
             assert follower.communicate(timeout=60)[0] == 'web: restarted\n'
@@ -317,23 +297,6 @@ def test_a_canary_comes_first_and_then_the_rest_and_nothing_is_restarted_twice()
             2, 'web: ERROR (NO_RESTART: web: its last restart has left nothing to resume)\n')
 
 
-def test_after_a_cancel_the_rest_can_be_resumed():
-    with Daemon(group('web', 10, startsecs=1), extra=COMMANDS) as daemon:
-        before = daemon.wait_running('web')
-        daemon.restart_group('--no-wait', '--max-unavailable', '1', 'web')
-        wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['restarted'] == 3, 'three')
-        daemon.rpc.restarter.cancelRestart('web')
-        assert daemon.restart_group('--follow', 'web').stderr.startswith('web: ERROR (CANCELLED: ')
-        cancelled = daemon.wait_running('web')
-        kept = [name for name in before if cancelled[name] != before[name]]
-        assert daemon.restart_group('--resume', '--max-unavailable', '50%', 'web').stdout == (
-            'web: restarted\n')
-        after = daemon.wait_running('web')
-        assert [name for name in before if after[name] == cancelled[name]] == kept
-        assert 3 <= len(kept) < 10
-        assert not set(before.values()) & set(after.values())
-
-
 def test_what_was_stopped_on_purpose_stays_stopped():
     programs = '\n'.join([group('web', 3), group('api', 1)])
     with Daemon(programs, extra=COMMANDS) as daemon:
@@ -349,30 +312,26 @@ def test_what_was_stopped_on_purpose_stays_stopped():
 
 @pytest.mark.parametrize('words, sentence', [
     ('--min-ready-seconds -1 web', '--min-ready-seconds -1.0: must be a number of seconds'),
-    ('--min-ready-seconds nan web', '--min-ready-seconds nan: must be a number of seconds'),
-    ('--max-unavailable 0% web', "--max-unavailable '0%': must be a whole number"),
     ('--stagger-factor 2 --max-surge 1 web', '--stagger-factor and --max-surge exclude each'),
     ('--resume web:web_000', '--resume and processes exclude each other'),
     ('--resume web', 'NO_RESTART: web: '),
-    ('web:nope', 'web: has no process nope'),
     ('web::', 'web: has no process :'),
     ('web:nope --queue', 'web: has no process nope'),
     ('nope --supersede', 'BAD_GROUP: nope: no such group'),
 ])
-def test_what_supervisord_refuses_is_one_sentence_of_both_commands(words, sentence):
-    with Daemon(group('web', 2), extra=COMMANDS) as daemon:
-        before = daemon.wait_running('web')
-        for done in (daemon.supervisorctl('restartgroup', *words.split()),
-                     daemon.restart_group(*words.split())):
-            assert len((done.stdout + done.stderr).splitlines()) == 1
-            assert done.returncode and sentence in done.stdout + done.stderr
-            assert daemon.pids('web') == before
+def test_what_supervisord_refuses_is_one_sentence_of_both_commands(daemon, words, sentence):
+    before = daemon.pids('web')
+    for done in (daemon.supervisorctl('restartgroup', *words.split()),
+                 daemon.restart_group(*words.split())):
+        assert len((done.stdout + done.stderr).splitlines()) == 1
+        assert done.returncode and sentence in done.stdout + done.stderr
+        assert daemon.pids('web') == before
 
 
 def test_a_warning_is_on_standard_error_and_the_restart_has_succeeded():
     # The shell ends and leaves its child behind.
     with Daemon(group('web', 1, "/bin/sh -c 'sleep 20 & wait'"), extra=COMMANDS) as daemon:
-        for command in (['supervisorctl', 'restartgroup'], ['supervisorctl_restart_group']):
+        for command in BOTH:
             daemon.wait_running('web')
             done = daemon.command(*command, 'web')
             assert (done.returncode, done.stdout) == (0, 'web: restarted\n')
@@ -423,52 +382,16 @@ def test_there_is_no_word_of_ours_on_what_is_not_ours(daemon, command, said):
     assert daemon.supervisorctl('help', command).stdout.count('*** No help on') == said
 
 
-def test_many_groups_take_few_of_the_descriptors_of_supervisord():
-    names = ['g%02d' % number for number in range(20)]
-    programs = '\n'.join(group(name, 1, MANNERS['held back']) for name in names)
-    with Daemon(programs, {'timeout': 60}, extra=COMMANDS) as daemon:
-        before = {name: daemon.wait_running(name) for name in names}
-        open_before = daemon.descriptors_at_rest()
-        running = subprocess.Popen(
-            [str(SCRIPTS / 'supervisorctl'), '-c', str(daemon.configuration), 'restartgroup',
-             'all'], stdout=subprocess.PIPE, universal_newlines=True)
-        wait_until(lambda: all('STOPPING' in daemon.states(name).values() for name in names),
-                   'all are being restarted')
-        # Its connection, that of a test that has just asked, and what wakes supervisord up.
-        assert len(daemon.descriptors()) <= open_before + 5
-        daemon.let_go()
-        assert running.communicate(timeout=60)[0].splitlines() == [
-            '%s: restarted' % name for name in names]
-        for name in names:
-            assert not set(before[name].values()) & set(daemon.wait_running(name).values())
-
-
-@pytest.mark.parametrize('command', [['supervisorctl', 'restartgroup'],
-                                     ['supervisorctl_restart_group']])
-@pytest.mark.parametrize('output, error', [
-    ('/dev/full', 'standard output: cannot be written: No space left on device\n'),
-    ('/dev/null', '')])
-def test_an_output_that_cannot_be_written_is_told_and_no_failed_restart(daemon, command, output,
-                                                                        error):
+@pytest.mark.parametrize('command', BOTH)
+def test_an_output_that_cannot_be_written_is_told_and_no_failed_restart(daemon, command):
     before = daemon.pids('web')
-    with open(output, 'w') as stdout:
+    with open('/dev/full', 'w') as stdout:
         done = subprocess.run(
             [str(SCRIPTS / command[0]), '-c', str(daemon.configuration), *command[1:], 'web'],
             stdout=stdout, stderr=subprocess.PIPE, universal_newlines=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, error)
+    assert (done.returncode, done.stderr) == (
+        0, 'standard output: cannot be written: No space left on device\n')
     assert not set(before.values()) & set(daemon.pids('web').values())
-
-
-@pytest.mark.parametrize('command', [['supervisorctl', 'restartgroup'],
-                                     ['supervisorctl_restart_group']])
-def test_a_name_that_the_output_cannot_have_is_escaped(command):
-    utf8 = dict(os.environ, LC_ALL='C.UTF-8')
-    with Daemon('', extra=COMMANDS, env=utf8) as daemon:
-        daemon.configuration.write_text(daemon.configuration.read_text() + group('grüße', 1),
-                                        encoding='utf-8')
-        daemon.supervisorctl('update', env=utf8)
-        done = daemon.command(*command, 'grüße', env=dict(utf8, PYTHONIOENCODING='ascii'))
-        assert (done.returncode, done.stdout, done.stderr) == (0, 'gr\\xfc\\xdfe: restarted\n', '')
 
 
 def test_json_is_one_document(daemon):
@@ -517,21 +440,13 @@ def test_a_supervisord_without_the_plugin_says_which_section_to_add_and_what_the
         assert done.returncode == 1
 
 
-@pytest.mark.parametrize('login, sentence', [
-    (['-p', 'wrong'], 'refused the login of user'),
-    (['-u', 'other'], 'refused the login of other'),
+@pytest.mark.parametrize('login, said', [
+    (['-u', 'user', '-p', 'wrong'], '{url} refused the login of user\n'),
+    ([], 'Server requires authentication\n'),
 ])
-def test_a_login_that_is_wrong_says_so(login, sentence):
+def test_a_login_that_is_wrong_or_missing_says_so(login, said):
     with Daemon(group('web', 1), username='user', password='123', extra=COMMANDS) as daemon:
+        daemon.configuration.write_text(
+            '[supervisorctl]\nserverurl = %s\n%s' % (daemon.url, COMMANDS))
         done = daemon.supervisorctl(*login, 'restartgroup', 'web')
-        assert (done.returncode, done.stdout) == (1, '%s %s\n' % (daemon.url, sentence))
-
-
-def test_a_login_is_wanted(tmp_path):
-    with Daemon(group('web', 1), username='user', password='123', extra=COMMANDS) as daemon:
-        configuration = tmp_path / 'supervisorctl.conf'
-        configuration.write_text('[supervisorctl]\nserverurl = %s\n%s' % (daemon.url, COMMANDS))
-        done = subprocess.run([str(SCRIPTS / 'supervisorctl'), '-c', str(configuration),
-                               'restartgroup', 'web'], stdout=subprocess.PIPE,
-                              universal_newlines=True, timeout=60)
-        assert (done.returncode, done.stdout) == (1, 'Server requires authentication\n')
+        assert (done.returncode, done.stdout) == (1, said.format(url=daemon.url))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon import descendants, heed_ctrl_c, wait_until
+from tests.support.stress import pairs
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +68,7 @@ def test_it_shows_three_deploys_in_which_no_request_fails_and_the_seconds(demo, 
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.stress
 def test_it_has_colours_at_a_terminal_and_leaves_alone_a_folder_too_long_for_a_socket(demo, folder):
     long = folder / ('long' * 20)
     long.mkdir()
@@ -81,8 +83,8 @@ def test_it_has_colours_at_a_terminal_and_leaves_alone_a_folder_too_long_for_a_s
     assert list(long.iterdir()) == []
 
 
-@pytest.mark.parametrize('signum', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize('processes', [1, 26, 27])
+@pytest.mark.parametrize('signum, processes', pairs(
+    [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], [1, 26, 27]))
 def test_a_signal_in_the_middle_leaves_no_process_and_no_folder(demo, folder, signum, processes):
     # 1: supervisord is there; 26: and its processes; 27: and a command to restart them.
     process = demo()

@@ -12,6 +12,7 @@ import pytest
 from supervisor_restarter.daemon.spawn import WITHOUT_FORK
 from tests.programs.opener import ABOVE, BEFORE_ANYTHING, BETWEEN, DURING, MINFDS
 from tests.support.daemon import Daemon, descriptors, group, wait_until
+from tests.support.faults import all_new
 
 OPENER = """
 [rpcinterface:opener]
@@ -25,16 +26,15 @@ def section(kind, **settings):
     return group('web', 3, **settings).replace('[program:', '[%s:' % kind)
 
 
-GROUPS = {
-    'a program': group('web', 3),
-    'errors go to the output': group('web', 3, redirect_stderr='true'),
-    'a user': group('web', 3, user=USER),
-    'an fcgi-program': section('fcgi-program', socket='unix://%(here)s/web.sock'),
-    'an fcgi-program whose errors go to the output': section(
-        'fcgi-program', socket='unix://%(here)s/web.sock', redirect_stderr='true'),
-    'event listeners': section('eventlistener', events='TICK_3600'),
+CASES = {
+    'all at once': (group('web', 3), {}),
+    'rolling': (group('web', 3), {'max_unavailable': 1}),
+    'new before old': (group('web', 3), {'max_surge': 1}),
+    'errors go to the output': (group('web', 3, redirect_stderr='true'), {}),
+    'a user': (group('web', 3, user=USER), {}),
+    'an fcgi-program': (section('fcgi-program', socket='unix://%(here)s/web.sock'), {}),
+    'event listeners': (section('eventlistener', events='TICK_3600'), {}),
 }
-WAYS = {'all at once': {}, 'rolling': {'max_unavailable': 1}, 'new before old': {'max_surge': 1}}
 
 
 def opener(programs):
@@ -64,33 +64,21 @@ def kinds(opened):
             opened[1] == opened[2])
 
 
-@pytest.mark.parametrize('programs', GROUPS.values(), ids=GROUPS)
-def test_it_has_its_three(programs):
+@pytest.mark.parametrize('programs, options', CASES.values(), ids=CASES)
+def test_it_has_its_three(programs, options):
     with opener(programs) as daemon:
         before = daemon.wait_running('web')
         wait_for_descriptors(before.values(), {ABOVE})
         by_supervisor, = {str(kinds(descriptors(pid))) for pid in before.values()}
         daemon.rpc.opener.open()
-        assert daemon.rpc.restarter.restartProcessGroup('web') is True
-        after = daemon.wait_running('web')
-        assert not set(before.values()) & set(after.values())
-        wait_for_descriptors(after.values(), inherits(programs))
-        for pid in after.values():
-            assert str(kinds(descriptors(pid))) == by_supervisor
-
-
-@pytest.mark.parametrize('options', WAYS.values(), ids=WAYS)
-def test_it_has_so_in_every_restart(options):
-    programs = group('web', 3)
-    with opener(programs) as daemon:
-        daemon.wait_running('web')
-        daemon.rpc.opener.open()
-        for _ in range(3):
-            before = daemon.pids('web')
+        for _ in range(2):
             assert daemon.rpc.restarter.restartProcessGroup('web', options) is True
             after = daemon.wait_running('web')
-            assert not set(before.values()) & set(after.values())
+            assert all_new(before, after)
             wait_for_descriptors(after.values(), inherits(programs))
+            for pid in after.values():
+                assert str(kinds(descriptors(pid))) == by_supervisor
+            before = after
 
 
 def test_supervisord_keeps_its_own():

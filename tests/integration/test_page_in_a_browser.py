@@ -19,8 +19,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not there_is_one(), reason=MI
 AXE = Path(__file__).parents[2] / 'build/npm/node_modules/axe-core/axe.min.js'
 
 ODD = '<b>odd"\'&lt;'
-PROGRAMS = (group('web', 4, MANNERS['late'], stdout_logfile='AUTO')
-            + group('never', 2, MANNERS['never'], stopwaitsecs=8)
+# The processes of `web` and `slow` stop when a test lets them go.
+PROGRAMS = (group('web', 4, MANNERS['held back'], stopwaitsecs=60, stdout_logfile='AUTO')
+            + group('slow', 2, MANNERS['held back'], stopwaitsecs=60)
             + group('bad', 2, MANNERS['exits 1'], startsecs=1, startretries=0) + group(ODD, 1))
 OPTIONS = {'page': 'true', 'timeout': 30, 'web.max_unavailable': 1}
 
@@ -36,19 +37,13 @@ def supervisord(browser, programs, **settings):
     with Daemon(programs, OPTIONS, inet=True, **settings) as daemon:
         yield daemon
         browser.open('about:blank')
-        if daemon.alive():  # Those that never stop would keep it.
-            pids = daemon.descendants()
-            daemon.signal(signal.SIGTERM)
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
 def daemon(browser):
     with supervisord(browser, PROGRAMS) as daemon:
         daemon.wait_running('web')
-        daemon.wait_running('never')
+        daemon.wait_running('slow')
         wait_until(lambda: set(daemon.states('bad').values()) == {'FATAL'}, 'they have failed')
         see(browser, daemon.inet_url)
         yield daemon
@@ -114,6 +109,7 @@ def test_a_click_restarts_the_bars_move_and_end_and_then_the_page_rests(browser,
             seen.append(now)
         return len(seen) >= 3
     wait_until(moved, 'the bars have moved twice')
+    daemon.let_go()
     browser.wait_text(part('web', '.last'), 'restarted 4 of 4 in ')
     assert not set(before.values()) & set(daemon.wait_running('web').values())
     for parts in shares(browser, 'web'):
@@ -127,11 +123,12 @@ def test_a_click_restarts_the_bars_move_and_end_and_then_the_page_rests(browser,
 
 
 def test_what_others_do_is_seen_at_rest_within_seconds(browser, daemon):
-    daemon.rpc.restarter.restartProcessGroup('never', {'wait': False})
-    browser.wait_text(part('never', '.last'), 'restarting: 2 stopping')
-    daemon.rpc.restarter.cancelRestart('never')
-    browser.wait_text(part('never', '.last'), 'settling')
-    browser.wait_text(part('never', '.last'), 'restarted 2 of 2')
+    daemon.rpc.restarter.restartProcessGroup('slow', {'wait': False})
+    browser.wait_text(part('slow', '.last'), 'restarting: 2 stopping')
+    daemon.rpc.restarter.cancelRestart('slow')
+    browser.wait_text(part('slow', '.last'), 'settling')
+    daemon.let_go()
+    browser.wait_text(part('slow', '.last'), 'restarted 2 of 2')
     daemon.rpc.supervisor.stopProcess('web:web_002')
     browser.wait_text(part('web', '.states'), '1 STOPPED')
     # On a busy machine it takes longer, so that only this can be held to the figures.
@@ -150,7 +147,7 @@ def test_of_a_process_its_state_pid_and_uptime_are_shown_with_a_link_to_its_log(
 
 def test_those_that_fail_are_open_and_on_top_the_others_closed_until_they_are_opened(browser,
                                                                                      daemon):
-    assert order(browser) == ['bad', ODD, 'never', 'web']
+    assert order(browser) == ['bad', ODD, 'slow', 'web']
     assert browser.text(part('bad', '.states')) == '2 FATAL'
     browser.wait_text(part('bad', '.rows'), 'bad_001')
     assert browser.run("return document.querySelectorAll('.rows:not([hidden] *)').length") == 1
@@ -171,7 +168,7 @@ def test_a_failure_stays_when_another_group_has_succeeded(browser, daemon):
 def test_the_filter_shows_groups_processes_and_states(browser, daemon):
     tab = '\ue004'
     browser.click('#filter')
-    for text, found in (('B_003', ['web']), ('fatal', ['bad']), ('NEV', ['never']), ('q', [])):
+    for text, found in (('B_003', ['web']), ('fatal', ['bad']), ('SLO', ['slow']), ('q', [])):
         browser.run("document.querySelector('#filter').value = ''")
         browser.press(*text)
         wait_until(lambda found=found: order(browser) == found, 'they are found')
@@ -204,6 +201,7 @@ def test_a_slot_without_changes_is_shown(browser, daemon):
 # What can be done
 
 def test_the_button_says_what_it_does_and_does_it(browser, daemon):
+    daemon.let_go()
     assert browser.text(part('web', '.restart')) == 'Restart, at most 1 down'
     assert browser.text(part(ODD, '.restart')) == 'Restart'
     press(browser, 'web', '.name')
@@ -219,12 +217,12 @@ def test_the_button_says_what_it_does_and_does_it(browser, daemon):
 
 
 def test_all_at_once_is_asked_for_first(browser, daemon):
-    assert browser.text(part('never', '.restart')) == 'Restart all at once'
-    press(browser, 'never', answer=3)
-    press(browser, 'never', answer=2)
-    wait_until(lambda: 'never: restarting 2 processes, rolling, at most 1 down\n' in daemon.log(),
+    assert browser.text(part('slow', '.restart')) == 'Restart all at once'
+    press(browser, 'slow', answer=3)
+    press(browser, 'slow', answer=2)
+    wait_until(lambda: 'slow: restarting 2 processes, rolling, at most 1 down\n' in daemon.log(),
                'one at a time instead')
-    assert daemon.log().count('never: restarting') == 1
+    assert daemon.log().count('slow: restarting') == 1
     press(browser, 'bad', answer=1)
     browser.wait_text(part('bad', '.last'), 'restarted 0 of 2')
     assert browser.text(part('bad', '.resume')) == 'Restart the 2 that are left all at once'
@@ -232,6 +230,7 @@ def test_all_at_once_is_asked_for_first(browser, daemon):
 
 
 def test_one_process_is_restarted_alone(browser, daemon):
+    daemon.let_go()
     before = daemon.pids('web')
     press(browser, 'web', '.name')
     browser.wait_text(part('web', '.rows'), 'web_003')
@@ -247,6 +246,7 @@ def test_what_is_left_as_it_was_says_so_and_can_be_resumed(browser, daemon):
     press(browser, 'web')
     browser.wait_text(part('web', '.last'), 'restarting: ')
     press(browser, 'web', '.cancel')
+    daemon.let_go()
     browser.wait_text(part('web', '.last'), 'left as they were')
     browser.wait_text(part('web', '.faults'), 'CANCELLED: cancelled, ')
     browser.wait_text(part('web', '.rows'), 'left as it was')
@@ -258,11 +258,12 @@ def test_what_is_left_as_it_was_says_so_and_can_be_resumed(browser, daemon):
 
 
 def test_an_update_shows_its_plan_before_it_is_done(browser, daemon):
+    daemon.let_go()
     press(browser, 'web', '.name')
     press(browser, 'web', '.update', answer=1)
     browser.wait_text('dialog p', 'There is nothing to do. 4 processes are kept.')
-    daemon.write_configuration(PROGRAMS.replace('command = %s' % MANNERS['late'],
-                                                'command = /bin/sleep 100').replace(
+    daemon.write_configuration(PROGRAMS.replace('command = %s' % MANNERS['held back'],
+                                                'command = /bin/sleep 100', 1).replace(
                                                     'numprocs = 4', 'numprocs = 3'))
     press(browser, 'web', '.update', answer=2)
     assert browser.text('dialog button') == 'Update, at most 1 down'
@@ -275,12 +276,12 @@ def test_an_update_shows_its_plan_before_it_is_done(browser, daemon):
 
 
 def test_a_button_that_has_nothing_to_do_does_nothing(browser, daemon):
-    press(browser, 'never', answer=1)
-    browser.wait_text(part('never', '.last'), 'restarting: ')
-    press(browser, 'never')
-    press(browser, 'never', '.cancel')
-    browser.wait_text(part('never', '.last'), 'settling: ')
-    press(browser, 'never', '.cancel')
+    press(browser, 'slow', answer=1)
+    browser.wait_text(part('slow', '.last'), 'restarting: ')
+    press(browser, 'slow')
+    press(browser, 'slow', '.cancel')
+    browser.wait_text(part('slow', '.last'), 'settling: ')
+    press(browser, 'slow', '.cancel')
     press(browser, 'web')
     browser.wait_text(part('web', '.last'), 'restarting: ')
     assert len(asked_at(browser, '/restarter/restart')) == 2
@@ -288,17 +289,17 @@ def test_a_button_that_has_nothing_to_do_does_nothing(browser, daemon):
 
 
 def test_what_supervisord_refuses_stands_at_its_group(browser, daemon):
-    daemon.rpc.restarter.restartProcessGroup('never', {'wait': False})
-    press(browser, 'never', answer=2)  # the page rests, and does not know
-    browser.wait_text(part('never', '.refused'), 'RESTART_IN_PROGRESS: never: is being restarted')
-    browser.wait_text(part('never', '.last'), 'restarting: 2 stopping')
+    daemon.rpc.restarter.restartProcessGroup('slow', {'wait': False})
+    press(browser, 'slow', answer=2)  # the page rests, and does not know
+    browser.wait_text(part('slow', '.refused'), 'RESTART_IN_PROGRESS: slow: is being restarted')
+    browser.wait_text(part('slow', '.last'), 'restarting: 2 stopping')
 
 
 # supervisord comes and goes
 
 @pytest.mark.parametrize('how', [signal.SIGKILL, signal.SIGSTOP])
 def test_when_supervisord_is_gone_nothing_is_shown_as_if_it_were_there(browser, daemon, how):
-    pids = list(daemon.pids('web').values()) + list(daemon.pids('never').values())
+    pids = daemon.descendants()
     daemon.signal(how)
     # Sooner than an answer is given up.
     browser.wait_text('#lost', 'supervisord does not answer. What is shown is of ', 9)
@@ -311,7 +312,8 @@ def test_when_supervisord_is_gone_nothing_is_shown_as_if_it_were_there(browser, 
     else:
         daemon.process.wait()
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         daemon.start()
     wait_until(lambda: browser.run('return lost') == '', 'it answers again')
     press(browser, 'web')  # with the token of the new one
@@ -319,8 +321,8 @@ def test_when_supervisord_is_gone_nothing_is_shown_as_if_it_were_there(browser, 
 
 
 def test_a_supervisord_that_stops_says_so(browser, daemon):
-    press(browser, 'never', answer=1)
-    browser.wait_text(part('never', '.last'), 'restarting: ')
+    press(browser, 'slow', answer=1)
+    browser.wait_text(part('slow', '.last'), 'restarting: ')
     daemon.signal(signal.SIGTERM)
     browser.wait_text('#lost', 'SHUTDOWN_STATE: supervisord is stopping. What is shown is of ')
 
@@ -335,8 +337,8 @@ def test_a_page_of_before_supervisord_was_started_anew_says_so_and_then_works(br
 
 
 def test_a_hidden_tab_asks_for_nothing_until_it_is_seen_again(browser, daemon):
-    press(browser, 'never', answer=1)
-    browser.wait_text(part('never', '.last'), 'restarting: ')
+    press(browser, 'slow', answer=1)
+    browser.wait_text(part('slow', '.last'), 'restarting: ')
     browser.run("""
         window.times = [];
         document.addEventListener(
@@ -401,14 +403,14 @@ def test_thirty_groups_are_two_screens_and_those_that_fail_stay_on_top(browser):
             assert order(browser)[:2] == ['broken', 'retries']
 
 
-@pytest.mark.parametrize('width', [320, 400, 1100, 1800])
-def test_it_fits_into_every_window(browser, daemon, width):
-    press(browser, 'never', answer=1)
-    browser.wait_text(part('never', '.last'), 'restarting: ')
+def test_it_fits_into_every_window(browser, daemon):
+    press(browser, 'slow', answer=1)
+    browser.wait_text(part('slow', '.last'), 'restarting: ')
     press(browser, 'web', '.name')
     browser.wait_text(part('web', '.rows'), 'web_003')
-    browser.resize(width, 700)
-    assert browser.run('return document.documentElement.scrollWidth') <= width
+    for width in (320, 400, 1100, 1800):
+        browser.resize(width, 700)
+        assert browser.run('return document.documentElement.scrollWidth') <= width
 
 
 @pytest.mark.skipif(not AXE.exists(), reason='needs axe-core: npm install --prefix build/npm')
@@ -423,12 +425,13 @@ def test_it_can_be_read_by_everybody(browser, daemon):
                 assert found == [], (what, dark, width)
     press(browser, 'web', '.name')
     press(browser, 'bad', answer=1)
-    press(browser, 'never', answer=1)
-    browser.wait_text(part('never', '.last'), 'restarting: ')
+    press(browser, 'slow', answer=1)
+    browser.wait_text(part('slow', '.last'), 'restarting: ')
     check('while it restarts')
-    browser.wait_text(part('never', '.last'), 'restarted 2 of 2')
+    daemon.let_go()
+    browser.wait_text(part('slow', '.last'), 'restarted 2 of 2')
     check('at rest')
-    browser.click(part('never', '.restart'))
+    browser.click(part('slow', '.restart'))
     check('when it asks')
     browser.click('dialog button:nth-child(3)')
     daemon.signal(signal.SIGKILL)

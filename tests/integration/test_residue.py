@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.faults import all_new, info, wait_finished
 
 ALARM = 1 << (signal.SIGALRM - 1)
 
@@ -34,32 +35,25 @@ def assert_nothing_is_left(daemon, descriptors, sockets=0):
     assert daemon.cpu() - before < 0.1
 
 
-def test_a_handler_and_a_socket_pair_are_there_only_while_a_restart_runs():
-    with Daemon(group('web', 2, MANNERS['late'])) as daemon:
+@pytest.mark.parametrize('how', ['all are up', 'timeout', 'cancel'])
+def test_a_handler_and_a_socket_pair_are_there_only_while_a_restart_runs(how):
+    with Daemon(group('web', 2, MANNERS['held back'], startsecs=1)) as daemon:
         daemon.wait_running('web')
         descriptors = daemon.descriptors_at_rest()
         assert not catches_alarm(daemon)
-        daemon.rpc.restarter.restartProcessGroup('web', {'wait': False})
-        assert catches_alarm(daemon)
-        wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['state'] == 'FINISHED',
-                   'the restart has finished')
-        assert_nothing_is_left(daemon, descriptors)
-
-
-@pytest.mark.parametrize('how', ['timeout', 'cancel'])
-def test_nothing_is_left_of_a_restart_that_times_out_or_is_cancelled(how):
-    with Daemon(group('web', 2, MANNERS['late'], startsecs=1)) as daemon:
-        daemon.wait_running('web')
-        descriptors = daemon.descriptors_at_rest()
         daemon.rpc.restarter.restartProcessGroup('web', {
-            'timeout': 0.1 if how == 'timeout' else 30, 'max_unavailable': 1, 'wait': False})
-        if how == 'cancel':
+            'timeout': 0.1 if how == 'timeout' else 30, 'wait': False})
+        assert catches_alarm(daemon)
+        if how == 'timeout':
+            wait_until(lambda: info(daemon)['state'] == 'SETTLING', 'the time is up')
+        elif how == 'cancel':
             daemon.rpc.restarter.cancelRestart('web')
-        wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['state'] == 'FINISHED',
-                   'the restart has finished')
+        daemon.let_go()
+        wait_finished(daemon)
         assert_nothing_is_left(daemon, descriptors)
 
 
+@pytest.mark.stress
 def test_many_restarts_back_to_back_leave_no_descriptor_and_no_memory():
     with Daemon(group('web', 10), loglevel='info') as daemon:
         daemon.wait_running('web')
@@ -77,28 +71,16 @@ def test_many_restarts_back_to_back_leave_no_descriptor_and_no_memory():
             assert daemon.memory() - memory < 1 << 20
 
 
-def test_a_daemonized_supervisord_reloads_restarts_and_ends():
+def test_a_daemonized_supervisord_restarts_and_ends_with_all_that_it_has_started():
     with Daemon(group('web', 3), daemonize=True) as daemon:
-        daemon.wait_running('web')
-        pid = daemon.pid
-        assert daemon.rpc.restarter.restartProcessGroup('web') is True
-        daemon.signal(signal.SIGHUP)
-        wait_until(lambda: daemon.log().count('supervisord started with pid') == 2, 'it reloads')
-        wait_until(lambda: daemon.rpc.supervisor.getState()['statename'] == 'RUNNING', 'it runs')
         before = daemon.wait_running('web')
+        pid = daemon.pid
+        daemon.signal(signal.SIGUSR2)  # supervisord's own handlers are there after daemonizing
+        wait_until(lambda: 'supervisord logreopen' in daemon.log(), 'the log is opened anew')
         assert daemon.rpc.restarter.restartProcessGroup('web') is True
         after = daemon.pids('web')
-        assert not set(before.values()) & set(after.values())
-        assert_nothing_is_left(daemon, daemon.descriptors_at_rest())
+        assert all_new(before, after)
         daemon.signal(signal.SIGTERM)
         daemon.wait_ended()
         for process in [pid, *after.values()]:
             wait_until(lambda process=process: gone(process), '%d is gone' % process)
-
-
-def test_a_process_that_supervisord_itself_spawned_keeps_nothing_of_ours():
-    # The daemon's own fork, and its own spawns, are not touched by the hook for ours.
-    with Daemon(group('web', 1), daemonize=True) as daemon:
-        daemon.wait_running('web')
-        daemon.signal(signal.SIGUSR2)  # supervisord's own handlers are there after daemonizing
-        wait_until(lambda: 'supervisord logreopen' in daemon.log(), 'the log is opened anew')

@@ -210,7 +210,7 @@ def test_it_needs_no_more_descriptors_than_with_supervisor(free, comes_up):
 
 # signals
 
-@pytest.mark.slow
+@pytest.mark.stress
 def test_no_signal_is_lost_while_programs_are_started():
     with Daemon(group('web', 10), loglevel='info') as daemon:
         daemon.wait_running('web')

@@ -5,8 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.integration.test_controllerplugin import COMMANDS
-from tests.support.daemon import MANNERS, SCRIPTS, Daemon, group, wait_until
+from tests.support.daemon import COMMANDS, MANNERS, SCRIPTS, Daemon, group, wait_until
 
 TAKEN_OVER = COMMANDS + 'restart = true\nupdate = true\n'
 
@@ -234,5 +233,5 @@ def test_in_the_shell_each_command_is_one_of_its_own(both):
                            input='restart solo\nrestart web:*\nupdate\nexit\n',
                            universal_newlines=True, stdout=subprocess.PIPE, timeout=60)
     assert shell.stdout.count('solo: started') == 1
-    assert shell.stdout.count('started') == 3
+    assert shell.stdout.count(': started') == 3
     wait_until(lambda: set(ours.states('web').values()) == {'RUNNING'}, 'web is up')

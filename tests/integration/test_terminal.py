@@ -9,7 +9,16 @@ import time
 import pyte
 import pytest
 
-from tests.support.daemon import MANNERS, SCRIPTS, Daemon, free_port, group, heed_ctrl_c, wait_until
+from tests.support.daemon import (
+    COMMANDS,
+    MANNERS,
+    SCRIPTS,
+    Daemon,
+    free_port,
+    group,
+    heed_ctrl_c,
+)
+from tests.support.faults import all_new, wait_finished, wait_phase
 
 SCRIPT = str(SCRIPTS / 'supervisorctl_restart_group')
 
@@ -57,21 +66,21 @@ class Terminal:
 
 @pytest.fixture
 def daemon():
-    with Daemon(group('web', 4, startsecs=1)) as running:
+    with Daemon(group('web', 2, MANNERS['held back'])) as running:
         running.wait_running('web')
         yield running
 
 
 def test_a_progress_line_is_redrawn_in_place_and_gone_at_the_end():
     # Each count stands there for two seconds, so that it is seen on a busy machine too.
-    with Daemon(group('web', 4, startsecs=2)) as daemon:
+    with Daemon(group('web', 3, startsecs=2)) as daemon:
         daemon.wait_running('web')
         terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), '--max-unavailable', '1',
                             '--timeout', '20', 'web')
         assert terminal.end() == 0
     shown = [screen for screen in terminal.screens if 'web [' in screen]
     assert all(len(screen.splitlines()) == 1 for screen in shown)
-    for restarted in range(1, 4):
+    for restarted in range(1, 3):
         assert any('%d restarted' % restarted in screen for screen in shown)
     assert any('1 starting' in screen for screen in shown)
     assert terminal.text() == 'web: restarted'
@@ -93,6 +102,7 @@ def test_the_progress_line_says_who_has_two_processes_and_what_is_awaited():
 
 
 def test_there_is_no_progress_line_with_quiet(daemon):
+    daemon.let_go()
     terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), '--quiet', 'web')
     assert terminal.end() == 0
     assert not any('[' in screen for screen in terminal.screens)
@@ -100,16 +110,16 @@ def test_there_is_no_progress_line_with_quiet(daemon):
 
 def test_ctrl_c_at_the_terminal_says_how_to_cancel_and_the_restart_goes_on(daemon):
     before = daemon.pids('web')
-    terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), '--max-unavailable', '2', 'web')
+    terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), 'web')
     terminal.read(lambda text: 'web [' in text)
     terminal.type(b'\x03')
     assert terminal.end() == 130
     assert 'web: interrupted; the restart goes on in supervisord.' in terminal.text()
     assert terminal.text().replace('\n', '').endswith(' --cancel web')
     assert 'web [' not in terminal.text()
-    wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['state'] == 'FINISHED',
-               'the restart has finished')
-    assert not set(before.values()) & set(daemon.wait_running('web').values())
+    daemon.let_go()
+    wait_finished(daemon)
+    assert all_new(before, daemon.wait_running('web'))
 
 
 def test_with_i_the_login_is_asked_for_at_the_terminal(tmp_path, monkeypatch):
@@ -126,20 +136,21 @@ def test_with_i_the_login_is_asked_for_at_the_terminal(tmp_path, monkeypatch):
         assert '123' not in terminal.text()
 
 
-COMMANDS = """
-[ctlplugin:restarter]
-supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerplugin
-"""
-
-
 def test_supervisorctl_shows_the_progress_too():
-    with Daemon(group('web', 3, startsecs=1), extra=COMMANDS) as daemon:
+    with Daemon(group('web', 2, startsecs=1), extra=COMMANDS) as daemon:
         daemon.wait_running('web')
         terminal = Terminal(str(SCRIPTS / 'supervisorctl'), '-c', str(daemon.configuration),
                             'restartgroup', '--max-unavailable', '1', 'web')
         assert terminal.end() == 0
         assert any('web [' in screen for screen in terminal.screens)
         assert terminal.text() == 'web: restarted'
+
+
+@pytest.fixture(scope='module')
+def one():
+    with Daemon(group('web', 1), extra=COMMANDS) as running:
+        running.wait_running('web')
+        yield running
 
 
 @pytest.mark.parametrize('typed, completed', [
@@ -150,41 +161,36 @@ def test_supervisorctl_shows_the_progress_too():
     (b'cancelr\t', 'cancelrestart '),
     (b'restart web:\t', 'restart web:'),  # supervisorctl's own: web:* and web:web_000
 ])
-def test_names_and_options_are_completed_in_the_shell(typed, completed):
-    with Daemon(group('web', 1), extra=COMMANDS) as daemon:
-        daemon.wait_running('web')
-        terminal = Terminal(str(SCRIPTS / 'supervisorctl'), '-c', str(daemon.configuration))
-        terminal.read(lambda text: text.endswith('supervisor>'))
-        terminal.type(typed + b'X')
-        terminal.read(lambda text: text.endswith('X'))
-        assert terminal.text().endswith('supervisor> ' + completed + 'X')
-        terminal.type(b'\x15quit\n')
-        terminal.end()
+def test_names_and_options_are_completed_in_the_shell(one, typed, completed):
+    terminal = Terminal(str(SCRIPTS / 'supervisorctl'), '-c', str(one.configuration))
+    terminal.read(lambda text: text.endswith('supervisor>'))
+    terminal.type(typed + b'X')
+    terminal.read(lambda text: text.endswith('X'))
+    assert terminal.text().endswith('supervisor> ' + completed + 'X')
+    terminal.type(b'\x15quit\n')
+    terminal.end()
 
 
 def test_ctrl_c_leaves_the_queue_and_nothing_else(daemon):
     before = daemon.pids('web')
-    assert daemon.rpc.restarter.restartProcessGroup(
-        'web', {'max_unavailable': 1, 'timeout': 20, 'wait': False}) is True
+    assert daemon.rpc.restarter.restartProcessGroup('web', {'wait': False}) is True
     terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), '--queue', 'web')
     terminal.read(lambda text: 'web waits for its turn: [' in text)
     terminal.type(b'\x03')
     assert terminal.end() == 130
     assert terminal.text() == 'web: interrupted; not begun'
-    wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['state'] == 'FINISHED',
-               'the restart has finished')
-    assert daemon.rpc.restarter.getRestartInfo('web')['restarted'] == 4
-    assert not set(before.values()) & set(daemon.wait_running('web').values())
+    daemon.let_go()
+    wait_finished(daemon)
+    assert all_new(before, daemon.wait_running('web'))
     assert daemon.log().count('restarter: web: restarting') == 1
 
 
-def test_a_hangup_of_the_terminal_leaves_the_restart_to_supervisord():
-    with Daemon(group('web', 2, MANNERS['held back'])) as daemon:
-        before = daemon.wait_running('web')
-        terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), 'web')
-        wait_until(lambda: 'STOPPING' in daemon.states('web').values(), 'the restart has begun')
-        os.kill(terminal.pid, signal.SIGHUP)
-        terminal.end()
-        daemon.let_go()
-        wait_until(lambda: set(daemon.states('web').values()) == {'RUNNING'}
-                   and not set(before.values()) & set(daemon.pids('web').values()), 'all are new')
+def test_a_hangup_of_the_terminal_leaves_the_restart_to_supervisord(daemon):
+    before = daemon.pids('web')
+    terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), 'web')
+    wait_phase(daemon, 'stopping')
+    os.kill(terminal.pid, signal.SIGHUP)
+    terminal.end()
+    daemon.let_go()
+    wait_finished(daemon)
+    assert all_new(before, daemon.wait_running('web'))

@@ -1,11 +1,12 @@
 """A program that runs at once, and is ready a while later: `slow_starter.py SECONDS KIND [WHERE]`.
 
-KIND is how it can be seen that it is ready: `notify`; `again`, which is the same, but it and a
-child of it say so again and again, as long as somebody hears it; `http` or `tcp` at the port WHERE
-of the loopback interface; `unix` at the path WHERE; `never`. An HTTP request is answered with the
-status in the file `status` of the current folder, 200 without one. With a file `reuse_port` there,
-several may listen on one port; with one `broken` it exits when it is to become ready. When it is
-ready it adds a line with the time and its process id to the file `ready` there.
+SECONDS is `go` for as soon as the file of that name is in the current folder. KIND is how it can be
+seen that it is ready: `notify`; `again`, which is the same, but it and a child of it say so again
+and again, as long as somebody hears it; `http` or `tcp` at the port WHERE of the loopback
+interface; `unix` at the path WHERE; `never`. An HTTP request is answered with the status in the
+file `status` of the current folder, 200 without one. With a file `reuse_port` there, several may
+listen on one port; with one `broken` it exits when it is to become ready. When it is ready it adds
+a line with the time and its process id to the file `ready` there.
 """
 
 import contextlib
@@ -54,7 +55,9 @@ def again():
 
 
 def main(seconds, kind, where=''):
-    time.sleep(float(seconds))
+    while seconds == 'go' and not Path('go').exists():
+        time.sleep(0.02)
+    time.sleep(0 if seconds == 'go' else float(seconds))
     if kind == 'never':
         time.sleep(100000)
     if Path('broken').exists():

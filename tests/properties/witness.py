@@ -74,6 +74,7 @@ class Witness:
         self.had_its_turn: Set[str] = set()  # they have been up since
         self.clock_was_set = False
         self.down_since: Dict[str, float] = {}  # as it was when supervisord slept
+        self.followed: Dict[str, float] = {}  # until when somebody was left who could follow
         self.known: Set[str] = set()  # faults
         self.warned: List[str] = []
         self.waits_until, self.alone_since = -NEVER, NEVER
@@ -473,6 +474,12 @@ class Witness:
                 if self.found[name][0] == ProcessStates.STOPPING:
                     patience = 1.5 * SEEN_DOWN
                 down_since = self.down_since.setdefault(name, machine.now)
+                if any(pid in machine.wrappers and pid not in machine.children for pid in (
+                        self.found[name][1], *(pid for pid, of in self.told_to_stop.items()
+                                               if of == name))):
+                    self.followed[name] = min(machine.now, down_since + TO_FOLLOW)
+                if name in self.followed:
+                    patience = max(patience, self.followed[name] - down_since + TO_FOLLOW / 20)
                 promise(machine.now - down_since <= patience + slack,
                         'idle: %s could be spawned', name)
         if (self.settings.rolling and self.restart.outcome is None and name in self.turns

@@ -35,6 +35,11 @@ PLUGIN = """
 supervisor.rpcinterface_factory = supervisor_restarter:make_rpcinterface
 """
 
+COMMANDS = """
+[ctlplugin:restarter]
+supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerplugin
+"""
+
 SCRIPTS = Path(sys.executable).parent
 
 Found = TypeVar('Found')
@@ -66,11 +71,13 @@ def free_ports(count: int) -> List[int]:
     """Return ports of the loopback interface, one after the other, that nobody listens on.
 
     They lie below those that Linux gives to whoever connects (ip_local_port_range): one of those
-    may be taken while a server that has it restarts. Other test runs draw too, hence no seed.
+    may be taken while a server that has it restarts. No other process that draws here, while this
+    one lives, gets one of them.
     """
     while True:
-        begin = random.SystemRandom().randrange(10000, 32768 - count)
-        ports = list(range(begin, begin + count))
+        if len(_ports) < count:
+            _ports[:] = _block_of_ports()
+        ports, _ports[:count] = _ports[:count], []
         with contextlib.ExitStack() as stack:
             try:
                 for port in ports:
@@ -78,6 +85,26 @@ def free_ports(count: int) -> List[int]:
             except OSError:
                 continue
             return ports
+
+
+BLOCK = 50
+_ports: List[int] = []
+_locks: List[socket.socket] = []  # of the blocks that this process has
+
+
+def _block_of_ports() -> List[int]:
+    # An abstract address (unix(7)) is a lock that goes with the process, however it ends.
+    while True:
+        begin = random.SystemRandom().randrange(10000, 32750, BLOCK)
+        lock = socket.socket(socket.AF_UNIX)
+        try:
+            if sys.platform == 'linux':
+                lock.bind('\0supervisor-restarter-ports-%d' % begin)
+        except OSError:
+            lock.close()
+            continue
+        _locks.append(lock)
+        return list(range(begin, begin + BLOCK))
 
 
 def free_port() -> int:
@@ -191,6 +218,7 @@ class Daemon:
     def stop(self) -> None:
         """End supervisord with all its processes, and remove its folder."""
         try:
+            self.let_go()
             if self.process is not None and self.alive():
                 mine, children = self.pid, self.descendants()
                 self.signal(signal.SIGTERM)
@@ -273,7 +301,8 @@ class Daemon:
 
     def let_go(self) -> None:
         """Let processes stop that are held back."""
-        (self.folder / 'go').touch()
+        if self.folder.exists():
+            (self.folder / 'go').touch()
 
     def log(self) -> str:
         """What supervisord has logged."""

@@ -18,6 +18,13 @@ supervisor.rpcinterface_factory = tests.programs.saboteur:make_rpcinterface
 # Far below the second that supervisord's main loop sleeps, far above what a restart takes.
 QUICK = 0.7
 
+# The phases of a restart: how processes stop, startsecs, options. Each lasts until a test lets go
+# (tests.support.daemon: MANNERS), or for two seconds.
+WAITING = 'waiting', 'at once', 0, {'stagger_factor': 2, 'delay': 2, 'timeout': 30}
+STOPPING = 'stopping', 'held back', 0, {'timeout': 30}
+STARTING = 'starting', 'at once', 2, {'timeout': 30}
+RESTARTED = 'restarted', 'at once', 0, {'stagger_factor': 2, 'delay': 2, 'timeout': 30}
+
 
 def restart(daemon, *arguments):
     """Restart, and return the answer and the seconds that it took."""
@@ -28,12 +35,12 @@ def restart(daemon, *arguments):
 
 
 def seconds_to_restart(daemon, limit):
-    """Restart web until it takes less than the limit, three times at most, as the machine may be
+    """Restart web until it takes less than the limit, ten times at most, as the machine may be
     busy with others; return the seconds that the last one took. Each time all have to be new.
     """
-    for _ in range(3):
+    for _ in range(10):
         before = daemon.wait_running('web')
-        answer, seconds = restart(daemon, 'web')
+        answer, seconds = restart(daemon, 'web', {'timeout': 120})
         assert answer is True
         assert all_new(before, daemon.pids('web'))
         if seconds < limit:
@@ -70,6 +77,45 @@ class Call(threading.Thread):
         return self.answer
 
 
+class Caller(threading.Thread):
+    """Another client of supervisord while a block is executed.
+
+        with Caller(daemon) as caller:
+            restart()
+        assert caller.held < 0.5
+    """
+
+    LATE = 0.5  # seconds: a main loop that is held, is held for a second and more
+
+    def __init__(self, daemon, pause=0.005):
+        super().__init__(daemon=True)
+        self.supervisord, self.pause = daemon, pause
+        self.waits = []
+        self.done = threading.Event()
+
+    def run(self):
+        with self.supervisord.connection() as rpc:
+            while not self.done.wait(self.pause):
+                began = time.monotonic()
+                rpc.supervisor.getState()
+                self.waits.append(time.monotonic() - began)
+
+    def __enter__(self):
+        self.began = time.monotonic()
+        self.start()
+        return self
+
+    def __exit__(self, *why):
+        self.seconds = time.monotonic() - self.began
+        self.done.set()
+        self.join()
+
+    @property
+    def held(self):
+        """The share of the time in which it waited for answers that were late."""
+        return sum(wait for wait in self.waits if wait > self.LATE) / self.seconds
+
+
 def script(daemon, *arguments):
     """The console script, running."""
     return subprocess.Popen([str(SCRIPTS / 'supervisorctl_restart_group'), '-c',
@@ -90,6 +136,23 @@ def wait_phase(daemon, phase, count=1, name='web'):
 
 def wait_finished(daemon, name='web'):
     return wait_until(lambda: info(daemon, name)['state'] == 'FINISHED', 'the restart has finished')
+
+
+def wait_reloaded(daemon):
+    """Wait until supervisord has reloaded its configuration, and answers again."""
+    wait_until(lambda: daemon.log().count('supervisord started with pid') == 2, 'it reloads')
+    wait_until(lambda: daemon.rpc.supervisor.getState()['statename'] == 'RUNNING', 'it runs')
+
+
+def together(daemon, *calls):
+    """Make calls of supervisord, such as ('supervisor.stopProcessGroup', 'web'), one directly
+    after the other, however slow this test is; return their answers.
+    """
+    return daemon.rpc.system.multicall([
+        {'methodName': method, 'params': arguments} for method, *arguments in calls])
+
+
+STOP_AND_REMOVE = ('supervisor.stopProcessGroup', 'web'), ('supervisor.removeProcessGroup', 'web')
 
 
 def all_new(before, after):

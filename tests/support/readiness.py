@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple, Union
 
 from tests.support.daemon import Daemon, free_ports
 from tests.support.load import fetch
@@ -63,7 +63,7 @@ def declaring(command: str, ready: str, numprocs: int = 1, startsecs: float = 0,
     return '[program:web]\n' + ''.join('%s = %s\n' % pair for pair in lines.items())
 
 
-def slow_starters(seconds: float, kind: str, numprocs: int = 1, startsecs: float = 0,
+def slow_starters(seconds: Union[float, str], kind: str, numprocs: int = 1, startsecs: float = 0,
                   **settings: object) -> Tuple[str, List[int]]:
     """Return a group of slow_starter.py, and the ports of its processes, where it has some."""
     ports = free_ports(numprocs) if kind in ('http', 'tcp') else []
@@ -75,7 +75,7 @@ def slow_starters(seconds: float, kind: str, numprocs: int = 1, startsecs: float
     elif kind == 'unix':
         where = '%(here)s/%(process_num)d.sock'
         ready = 'unix://' + where
-    return declaring('%s %g %s %s' % (SLOW_STARTER, seconds, kind, where), ready, numprocs,
+    return declaring('%s %s %s %s' % (SLOW_STARTER, seconds, kind, where), ready, numprocs,
                      startsecs, **settings), ports
 
 
@@ -129,7 +129,7 @@ class Watched:
         while not self._done.wait(0.005):
             began = time.monotonic()
             self.requests += 1
-            if not serves(port):
+            if not serves(port, 10):
                 failed.append(began)
         if failed:
             self.outages.append((failed[0], failed[-1]))

@@ -2,7 +2,7 @@
 
 import http.client
 
-from tests.support.daemon import wait_until
+from tests.support.daemon import descriptors, wait_until
 from tests.support.example import EXAMPLES, Example
 from tests.support.load import Load, fetch
 
@@ -36,8 +36,9 @@ class RollingExample(Example):
         return Load(self.address, **options)
 
     def wait_serving(self, seconds: float = 30.0) -> None:
-        """Wait until all processes are RUNNING and a request is answered."""
-        self.wait_running(GROUP, seconds)
+        """Wait until all processes serve: on a busy machine they are RUNNING before."""
+        for pid in self.wait_running(GROUP, seconds).values():
+            wait_until(lambda pid=pid: _serves(pid), '%d serves' % pid, seconds)
         wait_until(self._answers_a_request, '%s answers a request' % GROUP, seconds)
 
     def _answers_a_request(self) -> bool:
@@ -49,3 +50,9 @@ class RollingExample(Example):
     def release(self, text: str) -> None:
         """Replace the application: the next process that starts runs `text`."""
         (self.folder / 'app.py').write_text(text)
+
+
+def _serves(pid: int) -> bool:
+    # uvicorn/server.py: Server.startup opens its descriptor 0 once more when all else is there.
+    opened = descriptors(pid)
+    return list(opened.values()).count(opened[0]) > 1

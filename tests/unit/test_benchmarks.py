@@ -4,10 +4,9 @@ import contextlib
 
 import pytest
 
-from benchmarks import engine, results, timeline
+from benchmarks import engine, timeline
 from benchmarks import restarts as comparison
 from benchmarks.contenders import NotRestarted, run
-from benchmarks.pictures import apart, curves
 from benchmarks.results import Sample, allowed, percentile, read, spread, summary, write
 
 
@@ -18,11 +17,6 @@ from benchmarks.results import Sample, allowed, percentile, read, spread, summar
 ])
 def test_a_spread_is_the_median_and_what_lies_around_it(values, expected):
     assert spread(values) == expected
-
-
-def test_there_is_no_spread_of_nothing():
-    with pytest.raises(ValueError, match='no values'):
-        spread([])
 
 
 @pytest.mark.parametrize('percent, expected', [(1, 1), (50, 50), (99, 99), (100, 100)])
@@ -43,11 +37,6 @@ def test_what_is_written_is_read_again(tmp_path):
     fields = ('seconds_median', 'seconds_lowest', 'seconds_highest')
     assert [float(again[name]) for name in fields] == [2, 1, 3]
     assert float(again['cpu_median']) == 0.2
-
-
-def test_no_rows_make_no_file(tmp_path):
-    assert write(tmp_path, 'restarts', []) is None
-    assert read(tmp_path, 'restarts') == []
 
 
 def test_no_rows_leave_none_of_an_earlier_run(tmp_path):
@@ -72,43 +61,12 @@ def test_a_run_of_some_sizes_keeps_the_results_of_others(tmp_path):
     assert (row['contender'], row['processes']) == ('plugin', '10')
 
 
-def test_rows_are_shown_as_a_table():
-    assert results.markdown([{'a': 'x', 'b': 1}, {'a': 'y', 'b': 2}]) == (
-        '| a | b |\n| --- | ---: |\n| x | 1 |\n| y | 2 |')
-
-
-def test_a_curve_has_one_contender_and_one_startsecs_by_size():
-    rows = [{'contender': name, 'processes': size, 'startsecs': startsecs, 'seconds_median': value}
-            for name, size, startsecs, value in [
-                ('plugin', '10', '0', '0.2'), ('plugin', '1', '0', '0.1'),
-                ('plugin', '1', '1', '1.1'), ('floor', '1', '0', '0.05'),
-                ('somebody else', '1', '0', '7')]]
-    assert curves(rows, 0, 'seconds_median') == {
-        'floor': [(1, 0.05)], 'plugin': [(1, 0.1), (10, 0.2)]}
-
-
-def test_labels_keep_their_distance_and_their_order():
-    heights = [0.5, 0.51, 0.1, 0.505]
-    moved = apart(heights, 0.05)
-    order = sorted(range(4), key=heights.__getitem__)
-    assert order == sorted(range(4), key=moved.__getitem__)
-    assert all(moved[b] - moved[a] >= 0.05 - 1e-6 for a, b in zip(order, order[1:]))
-    assert moved[2] == 0.1
-
-
 def test_samples_of_states_join_into_stretches():
     samples = [(0.0, {'a': 'RUNNING'}), (0.5, {'a': 'RUNNING'}), (1.0, {'a': 'STOPPING'}),
                (1.5, {'a': 'RUNNING'}), (2.0, {'a': 'RUNNING'})]
     assert [(row['state'], row['begin'], row['end']) for row in timeline.stretches(samples)] == [
         ('RUNNING', '0.000', '1.000'), ('STOPPING', '1.000', '1.500'),
         ('RUNNING', '1.500', '2.000')]
-
-
-def test_a_process_that_is_there_for_a_while_has_a_stretch_of_that_length():
-    samples = [(0.0, {'a': 'RUNNING'}), (1.0, {'a': 'RUNNING', 'a.new': 'STARTING'}),
-               (2.0, {'a': 'RUNNING'}), (3.0, {'a': 'RUNNING'})]
-    assert [tuple(row.values()) for row in timeline.stretches(samples)] == [
-        ('a', 'RUNNING', '0.000', '3.000'), ('a.new', 'STARTING', '1.000', '2.000')]
 
 
 @pytest.mark.parametrize('pacing', engine.PACINGS)

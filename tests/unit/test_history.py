@@ -1,11 +1,9 @@
 """What getRestartInfo tells of each slot: its phase, and the seconds of each change."""
 
 import pytest
-from supervisor import events, xmlrpc
-from supervisor.states import ProcessStates, SupervisorStates
-from supervisor.tests.base import DummyOptions, DummyPConfig, PopulatedDummySupervisor
+from supervisor import events
+from supervisor.states import ProcessStates
 
-import supervisor_restarter
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
 from tests.support.world import World
@@ -87,33 +85,3 @@ def test_the_last_restart_is_remembered_with_its_slots_and_none_before_it():
                                         ['restarted', 1.5]]}
         restarts.begin('web', LATE)
         restarts.advance()
-
-
-def test_they_are_told_only_to_those_who_ask():
-    world = World('a')
-    restarts = Restarts(world.supervisord, world.clock)
-    assert restarts.info('web', True)['slots'] == []
-    restarts.begin('web', LATE)
-    for _ in range(2):
-        assert 'slots' not in restarts.info('web')
-        assert len(restarts.info('web', True)['slots']) == 1
-        restarts.advance()
-        world['a'].die()
-        restarts.advance()
-        world.clock.forward(1.5)
-        restarts.advance()
-    assert restarts.finished
-
-
-def test_over_xml_rpc_they_are_a_second_argument_and_a_boolean():
-    options = DummyOptions()
-    supervisord = PopulatedDummySupervisor(options, 'web', DummyPConfig(options, 'a', '/bin/a'))
-    interface = supervisor_restarter.make_rpcinterface(supervisord)
-    interface.restartProcessGroup('web', {'wait': False})
-    assert [slot['name'] for slot in interface.getRestartInfo('web', True)['slots']] == ['a']
-    with pytest.raises(xmlrpc.RPCError) as why:
-        interface.getRestartInfo('web', 1)
-    assert why.value.text == (
-        'INCORRECT_PARAMETERS: getRestartInfo: slots must be a boolean, not int')
-    options.mood = SupervisorStates.SHUTDOWN
-    events.notify(events.SupervisorStoppingEvent())

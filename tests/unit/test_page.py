@@ -235,6 +235,13 @@ def test_an_address_is_no_longer_than_the_page_needs(server):
     assert (answer.status, answer.closed) == (414, True)
 
 
+def test_there_are_no_more_headers_than_browsers_and_proxies_send(server):
+    for number, code in ((150, 200), (300, 400)):
+        others = {'X-%d' % each: 'x' for each in range(number)}
+        answer = server.ask('GET', '/restarter/status', b'', headers(server, **others))
+        assert (answer.status, answer.closed) == (code, code == 400)
+
+
 def test_while_supervisord_stops_it_says_so(supervisord, server):
     supervisord.options.mood = SupervisorStates.SHUTDOWN
     answer = server.ask('GET', '/restarter/status')

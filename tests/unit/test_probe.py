@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import resource
 import socket
 import threading
 from types import SimpleNamespace
@@ -385,14 +384,3 @@ def test_a_watch_that_is_closed_leaves_nothing(options, server):
     silent.set()
     assert_nothing_is_left(options)
     assert attempt.socket.fileno() == -1
-
-
-def test_the_last_descriptors_are_left_to_supervisord(options, server):
-    address = server(answers(OK))
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    watch = probe(options, http(address))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir('/proc/self/fd')) + 10, hard))
-    try:
-        assert seen_of(options, watch) == (False, 'cannot be asked: Too many open files')
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

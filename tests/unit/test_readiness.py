@@ -1,7 +1,6 @@
 """A process that declares its readiness counts as up when it is ready, and not before."""
 
 import pytest
-from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.listeners import Address
 from supervisor_restarter.daemon.listening import Noted
@@ -123,18 +122,6 @@ def test_rolling_one_that_is_not_ready_in_its_time_is_a_fault_and_runs_on():
         fault('', 'STOPPED_EARLY: 1 failed, 3 of 4 processes left as they were', 0x450)]
     assert world.states()['d'] == 'RUNNING' and stopped(world) == ['d']
     assert readiness.watches['d'].closed
-
-
-def test_rolling_the_window_is_narrower_for_good_by_one_that_is_not_ready():
-    world, readiness = World(*'abcd'), FakeReadiness(d=URL)
-    restart = begin(world, readiness, ONE._replace(timeout=3.0, max_unavailable=Limit(2)))
-    for name in 'dcba':
-        down(world, restart, name)
-        passes(world, restart, 1.1)
-        if name == 'c':
-            assert stopped(world) == ['d', 'c', 'b']
-    passes(world, restart, 3.0)
-    assert restart.outcome == [fault('d', 'NOT_READY: after 3 seconds: refused')]
 
 
 @pytest.mark.parametrize('names', ['a', 'ab'])
@@ -269,57 +256,6 @@ def test_the_watch_of_a_process_that_was_replaced_says_nothing_of_the_new_one():
     assert first.closed and readiness.watches['a'] is not first
     passes(world, restart, 6.0)
     assert not restart.finished
-
-
-def test_of_one_that_somebody_else_restarts_when_it_was_up_no_watch_is_left():
-    world, readiness = World('a', 'b'), FakeReadiness(a=URL)
-    watch = readiness.watch
-
-    def one_that_is_ready(*arguments):
-        made = watch(*arguments)
-        made.ready = True
-        return made
-    readiness.watch = one_that_is_ready
-    restart = begin(world, readiness)
-    down(world, restart, 'a')
-    passes(world, restart, 1.1)
-    assert restart.info()['restarted'] == 1
-    first = readiness.watches['a']
-    world['a'].die()
-    world['a'].spawn()
-    world['a'].change_state(ProcessStates.RUNNING)
-    restart.advance()
-    restart.changed('a', running=False)
-    restart.advance(everything=False)
-    assert readiness.watches['a'] is not first
-    assert readiness.watches['a'].closed
-
-
-def stopping_supervisord(world):
-    world.supervisord.options.mood = -1
-
-
-def removed_group(world):
-    del world.supervisord.process_groups['web']
-
-
-def dead_process(world):
-    world['a'].change_state(ProcessStates.FATAL)
-
-
-def removed_process(world):
-    del world.group.processes['a']
-
-
-@pytest.mark.parametrize('event', [stopping_supervisord, removed_group, dead_process,
-                                   removed_process])
-def test_however_it_ends_no_watch_is_left(event):
-    world, readiness = World('a', 'b'), FakeReadiness(a=URL)
-    restart = begin(world, readiness)
-    down(world, restart, 'a')
-    event(world)
-    restart.advance()
-    assert readiness.watches['a'].closed
 
 
 # Where the old one listens
@@ -468,5 +404,52 @@ def test_those_that_follow_within_a_second_are_none(follow, timeout, seconds, wa
     passes(world, restart, 0.5)
     assert not restart.finished and 0 < restart.due() <= 0.05
     readiness.orphaned -= readiness.orphaned if follow else set()
-    passes(world, restart, seconds - 0.5 + 0.001)
+    passes(world, restart, seconds - 0.5 + 0.06)
     assert (restart.outcome, len(restart.info()['warnings'])) == (True, warnings)
+
+
+@pytest.mark.parametrize('settings', [LATE, ONE])
+def test_a_process_is_started_when_the_others_of_its_group_have_followed(settings):
+    world, readiness = World('a', startsecs=0), FakeReadiness()
+    readiness.orphaned = {world['a'].pid}
+    restart = begin(world, readiness, settings)
+    down(world, restart, 'a')
+    passes(world, restart, 0.5)
+    assert world.history == [('stop', 'a')] and restart.due() <= 0.05
+    readiness.orphaned = set()
+    passes(world, restart, 0.06)
+    assert world.history == [('stop', 'a'), ('spawn', 'a')]
+    assert (restart.outcome, restart.info()['warnings']) == (True, [])
+
+
+def test_those_of_its_group_that_stay_hold_it_up_for_a_second():
+    world, readiness = World('a', startsecs=0), FakeReadiness()
+    readiness.orphaned = {world['a'].pid}
+    restart = begin(world, readiness)
+    restart.cancel()
+    down(world, restart, 'a')
+    passes(world, restart, 0.9)
+    assert world.history == [('stop', 'a')]
+    passes(world, restart, 0.2)
+    assert world.history == [('stop', 'a'), ('spawn', 'a')]
+
+
+def test_one_that_has_ended_by_itself_is_started_at_once():
+    world, readiness = World('a', 'b'), FakeReadiness()
+    readiness.orphaned = {world['a'].pid}
+    restart = begin(world, readiness, ONE)
+    assert stopped(world) == ['b']
+    down(world, restart, 'a')
+    assert ('spawn', 'a') in world.history
+
+
+def test_whom_somebody_else_starts_meanwhile_is_started_once():
+    world, readiness = World('a'), FakeReadiness()
+    readiness.orphaned = {world['a'].pid}
+    restart = begin(world, readiness)
+    down(world, restart, 'a')
+    passes(world, restart, 0.5)
+    world['a'].spawn()
+    passes(world, restart, 5.0)
+    assert (restart.outcome, world.states()) == (True, {'a': 'RUNNING'})
+    assert world.history == [('stop', 'a'), ('spawn', 'a')]

@@ -5,15 +5,14 @@ import os
 import signal
 import subprocess
 import threading
-from types import SimpleNamespace
 
 import pytest
 from supervisor import events
 from supervisor.options import ProcessConfig, ServerOptions
-from supervisor.process import FastCGISubprocess, Subprocess
+from supervisor.process import Subprocess
 from supervisor.states import ProcessStates, SupervisorStates
 
-from supervisor_restarter.daemon.spawn import WITHOUT_FORK, keep_from_children, spawn
+from supervisor_restarter.daemon.spawn import WITHOUT_FORK, spawn
 from tests.unit.fakes import FakeLogger
 
 ECHO = "/bin/sh -c 'echo $WHOSE$OWN'"
@@ -221,27 +220,6 @@ def test_the_child_alone_has_the_environment_that_it_is_given(options):
     assert 'WHOSE' not in os.environ
 
 
-@pytest.mark.parametrize('kind', [Subprocess, FastCGISubprocess])
-def test_the_child_closes_what_supervisor_would_close(kind, options):
-    for number in (200, 299, 300):
-        open_inheritable(number)
-    process = SimpleNamespace(
-        config=SimpleNamespace(options=options, redirect_stderr=False),
-        pipes={'child_stdin': 200, 'child_stdout': 200, 'child_stderr': 200},
-        fcgi_sock=SimpleNamespace(fileno=lambda: 200))
-
-    def child():
-        open_inheritable(250)  # nobody could have noted it before the fork
-        kind._prepare_child_fds(process)
-        os._exit(sum(is_open(number) << bit for bit, number in enumerate(
-            (0, 1, 2, 200, 250, 299, 300))))
-    pid = os.fork()
-    if pid == 0:
-        child()
-    by_supervisor = os.WEXITSTATUS(os.waitpid(pid, 0)[1])
-    assert bin(exit_status_of(child, options)) == bin(by_supervisor) == '0b1000111'
-
-
 def test_the_child_does_not_try_each_number(options):
     closed = []
     options.close_fd = closed.append
@@ -341,22 +319,3 @@ def test_who_hears_of_a_spawn_may_spawn_another_process(outer, inner, by, option
     assert callable(signal.getsignal(signal.SIGTERM))
     assert 'fork' not in vars(options)
     assert all('get_execv_args' not in vars(process) for process in processes.values())
-
-
-@pytest.mark.parametrize('whose', ['ours', "somebody else's", 'nobody is to be kept from it'])
-def test_no_child_of_supervisord_has_our_wakeup_descriptor(whose, options, asyncio_keeps_out):
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing)
-    keep_from_children({'ours': writing, "somebody else's": reading}.get(whose, -1))
-    try:
-        pid = os.fork()
-        if pid == 0:
-            os._exit(42 if signal.set_wakeup_fd(-1) == -1 else 1)
-        status = os.WEXITSTATUS(os.waitpid(pid, 0)[1])
-    finally:
-        keep_from_children(-1)
-        assert signal.set_wakeup_fd(-1) == writing
-        os.close(reading)
-        os.close(writing)
-    assert status == (42 if whose == 'ours' else 1)

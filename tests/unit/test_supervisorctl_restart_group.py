@@ -1,6 +1,5 @@
 """The console script: what it says, and the status that it exits with."""
 
-import contextlib
 import http.client
 import io
 import socket
@@ -155,11 +154,6 @@ def test_a_group_whose_name_looks_like_an_option_stands_behind_two_dashes(capsys
     assert ('restarter.restartProcessGroup', ('--web', {'timeout': 3.0})) in proxy.calls
 
 
-@pytest.mark.parametrize('name', ['web', 'web:', 'web:*'])
-def test_a_group_is_printed_by_its_name(capsys, name):
-    assert run(capsys, FakeProxy(restartProcessGroup=True), name)[1] == 'web: restarted\n'
-
-
 IDLE = dict(dict.fromkeys(('waiting', 'stopping', 'starting', 'restarted', 'failed', 'removed',
                            'surging', 'total'), 0),
             group='web', state='IDLE', elapsed=0.0, awaiting=[], faults=[])
@@ -196,23 +190,11 @@ def test_a_wrong_login_is_told_from_none(capsys, login, sentence):
     assert run(capsys, proxy, *login, 'web') == (2, '', sentence)
 
 
-def test_without_waiting_it_says_that_the_restart_has_begun(capsys):
-    assert run(capsys, FakeProxy(restartProcessGroup=True), '--no-wait', 'web') == (
-        0, 'web: restart begun\n', '')
-
-
 @pytest.mark.parametrize('arguments, status, sentence', [
     ([], 5, 'Error: a group name is needed'),
-    (['--timeout', 'soon', 'web'], 2, "invalid value for --timeout 'soon': not a number"),
-    (['--stagger-factor', '1.5', 'web'], 2, "--stagger-factor '1.5': not a whole number"),
-    (['--nonsense', 'web'], 2, 'option --nonsense not recognized'),
     (['-c', '/no/such/file', 'web'], 2, 'could not find config file /no/such/file'),
     (['web', '--timeout'], 2, 'option --timeout requires argument'),
     (['web', '--cancel', '--info'], 2, '--cancel and --info exclude each other'),
-    (['web', '--cancel', '--timeout', '3'], 2, '--timeout goes with a restart and --update, not '
-                                               'with --cancel'),
-    (['web', '--info', '--no-wait'], 2, '--no-wait goes with a restart and --update, not with '
-                                        '--info'),
 ])
 def test_a_wrong_command_line_gets_one_sentence(capsys, arguments, status, sentence):
     proxy = FakeProxy()
@@ -260,17 +242,3 @@ def test_without_an_answer_to_the_login_nothing_is_restarted(capsys, monkeypatch
     status, _, error = run(capsys, proxy, '-i', 'web')
     assert status == 130
     assert error == 'Server requires authentication\n\nno login, nothing is done\n'
-
-
-@pytest.mark.parametrize('arguments, shown', [
-    (['web'], True), (['--quiet', 'web'], False), (['--no-wait', 'web'], False)])
-def test_progress_is_for_a_terminal_and_not_for_quiet(monkeypatch, arguments, shown):
-    monkeypatch.setattr(sys, 'stderr', FakeTerminal())
-    asked = []
-    monkeypatch.setattr(script.command, 'progress', lambda *about: asked.append(about)
-                        or contextlib.nullcontext())
-    options = script.RestartOptions()
-    options.getServerProxy = lambda: FakeProxy(restartProcessGroup=True)
-    with pytest.raises(SystemExit):
-        script.main(arguments, options)
-    assert bool(asked) == shown

@@ -65,45 +65,19 @@ def test_a_successor_starts_while_the_old_one_serves_and_takes_its_slot_when_it_
     assert world.history == [('spawn', 'a.new'), ('stop', 'a.old')]
 
 
-def test_the_slot_keeps_the_very_configuration_that_it_had():
+@pytest.mark.parametrize('own, name', [
+    ({'KEY': 'value'}, 'a'),
+    ({'KEY': 'value', 'SUPERVISOR_PROCESS_NAME': 'mine'}, 'mine')])
+def test_the_slot_keeps_the_very_configuration_that_it_had(own, name):
     world = World('a')
     config = world['a'].config
-    config.environment = {'KEY': 'value'}
+    config.environment, config.stopwaitsecs = own, 77
     restart = begin(world)
-    assert world['a.new'].config.environment == {'KEY': 'value', 'SUPERVISOR_PROCESS_NAME': 'a'}
+    assert world['a.new'].config.environment == {'KEY': 'value', 'SUPERVISOR_PROCESS_NAME': name}
     passes(world, restart, 1.1)
     assert world['a'].config is config
-    assert (config.name, config.environment) == ('a', {'KEY': 'value'})
-
-
-def test_never_more_are_alive_than_the_group_has_and_the_surge_and_never_fewer_are_up():
-    world = World(*'abcde')
-    restart = begin(world, ONE._replace(max_surge=Limit(2)))
-    while not restart.finished:
-        alive = [process for process in world.group.processes.values() if process.pid]
-        up = [process for process in alive if process.state == ProcessStates.RUNNING]
-        assert len(alive) <= 7 and len(up) >= 5
-        for name in names(world):
-            if world[name].state == ProcessStates.STOPPING:
-                ends(world, restart, name)
-                break
-        else:
-            passes(world, restart, restart.due() + 0.001)
-    assert restart.outcome is True
-    assert names(world) == list('abcde')
-
-
-def test_a_listener_sees_one_running_event_of_the_slot_with_its_new_pid_and_no_stopped():
-    world = World('a')
-    seen = []
-    events.subscribe(events.ProcessStateEvent, lambda event: seen.append(
-        (type(event).__name__, event.process.config.name, event.process.pid)))
-    restart = begin(world)
-    pid = world['a.new'].pid
-    passes(world, restart, 1.1)
-    ends(world, restart, 'a.old')
-    assert [event for event in seen if event[1] == 'a'] == [('ProcessStateRunningEvent', 'a', pid)]
-    assert ('ProcessStateStoppedEvent', 'a.old') in [event[:2] for event in seen]
+    assert (config.name, config.environment) == ('a', own)
+    assert (world['a.old'].config.stopwaitsecs, world['a.old'].config.name) == (77, 'a.old')
 
 
 def test_one_that_is_ready_takes_over_before_it_is_running_and_the_restart_waits_for_that():
@@ -122,18 +96,10 @@ def test_one_that_is_ready_takes_over_before_it_is_running_and_the_restart_waits
     assert (restart.outcome, seen) == (True, ['a'])
 
 
-def test_one_that_is_running_and_not_ready_does_not_take_over():
-    world, readiness = World('a'), FakeReadiness(**{'a': URL})
-    restart = begin(world, readiness=readiness)
-    passes(world, restart, 20.0)
-    assert world.states() == {'a': 'RUNNING', 'a.new': 'RUNNING'}
-    assert ('stop', 'a') not in world.history
-
-
 # A broken release
 
-@pytest.mark.parametrize('size, surge', [(1, Limit(1)), (4, Limit(1)), (10, Limit(1)),
-                                         (1, Limit(25, True)), (10, Limit(25, True))])
+@pytest.mark.parametrize('size, surge', [
+    (4, Limit(1)), (1, Limit(25, True)), (10, Limit(25, True))])
 def test_a_broken_release_costs_nothing(size, surge):
     group = 'abcdefghij'[:size]
     world = World(*group)
@@ -155,24 +121,18 @@ def test_a_broken_release_costs_nothing(size, surge):
     assert not [entry for entry in world.history if entry[0] == 'stop']
 
 
-def test_a_successor_that_cannot_be_spawned_is_gone_and_a_fault():
+@pytest.mark.parametrize('trouble, text, code', [
+    ({'spawn_error': "can't find command"}, "SPAWN_ERROR: can't find command", 50),
+    ({'raises': OSError('address in use')}, 'SPAWN_ERROR: address in use', 50),
+    ({'raises': RuntimeError('oops')}, 'FAILED: RuntimeError: oops', 30)])
+def test_a_successor_that_cannot_be_spawned_is_gone_and_a_fault(trouble, text, code):
     world = World('a')
-    world.machine.made = lambda process: setattr(process, 'spawn_error', "can't find command")
-    restart = begin(world)
-    restart.advance()
-    assert restart.outcome[0] == fault('a', "SPAWN_ERROR: can't find command", 50)
-    assert (names(world), world.states()) == (['a'], {'a': 'RUNNING'})
-
-
-@pytest.mark.parametrize('raises', [OSError('address in use'), RuntimeError('oops')])
-def test_a_spawn_that_raises_leaves_no_successor(raises):
-    world = World('a')
-    world.machine.made = lambda process: setattr(process, 'raises', raises)
+    world.machine.made = lambda process: vars(process).update(trouble)
     restart = begin(world)
     assert names(world) == ['a']  # supervisord would try to start what it finds there
     passes(world, restart, 0.1)
-    assert str(raises) in restart.outcome[0]['text']
-    assert names(world) == ['a']
+    assert restart.outcome[0] == fault('a', text, code)
+    assert world.states() == {'a': 'RUNNING'}
 
 
 def test_a_successor_that_is_not_ready_in_time_is_stopped_and_the_old_one_serves():
@@ -185,20 +145,6 @@ def test_a_successor_that_is_not_ready_in_time_is_stopped_and_the_old_one_serves
         fault('a', 'NOT_READY: after 3 seconds: refused', 0x460),
         fault('', 'STOPPED_EARLY: 1 failed, 1 of 1 processes left as they were', 0x450)]
     assert (names(world), readiness.watches['a.new'].closed) == (['a'], True)
-
-
-def test_one_that_dies_after_it_took_over_is_a_fault():
-    world, readiness = World('a', 'b', startsecs=5), FakeReadiness(b=URL)
-    restart = begin(world, readiness=readiness)
-    readiness.watches['b.new'].becomes_ready()
-    restart.advance(everything=False)
-    world['b'].die()
-    restart.changed('b', running=False)
-    restart.advance(everything=False)
-    ends(world, restart, 'b.old')
-    passes(world, restart, 1.0)
-    assert restart.outcome[0] == fault('b', QUICK)
-    assert names(world) == ['a', 'b']
 
 
 # Ends
@@ -425,22 +371,15 @@ def test_one_that_leaves_and_is_started_again_by_somebody_is_stopped_all_the_sam
     assert 'pid %d has ended' % min(readiness.orphaned) in restart.info()['warnings'][0]['text']
 
 
-def test_one_that_cannot_be_stopped_is_a_fault_and_stays_to_be_seen():
+@pytest.mark.parametrize('forgets', [False, True])
+def test_one_that_cannot_be_stopped_is_a_fault_and_stays_to_be_seen(forgets):
     world = World('a')
     world['a'].behaves(broken='no signal')
+    world['a'].forgets_its_pid = forgets
     restart = begin(world)
     passes(world, restart, 1.1)
     assert restart.outcome[0] == fault('a', NOT_PERMITTED, 0x431)
     assert world.states() == {'a': 'RUNNING', 'a.old': 'UNKNOWN'}
-
-
-def test_one_that_cannot_be_stopped_stays_where_supervisor_has_taken_its_process_id_away():
-    world = World('a')
-    world['a'].behaves(broken='no signal')
-    world['a'].forgets_its_pid = True
-    restart = begin(world)
-    passes(world, restart, 1.1)
-    assert restart.finished and world.states() == {'a': 'RUNNING', 'a.old': 'UNKNOWN'}
 
 
 @pytest.mark.parametrize('taken', ['a.new', 'a.old'])
@@ -568,30 +507,6 @@ def test_a_leaving_process_that_is_not_in_the_group_any_more_takes_nobody_along(
     leaving.die()
     passes(world, restart, 60.0)
     assert world['a.old'] is theirs and restart.outcome is True
-
-
-def test_a_successor_in_backoff_goes_without_a_signal():
-    world = World('a')
-    restart = begin(world)
-    world['a.new'].die()  # BACKOFF: it has not been up for startsecs
-    restart.changed('a.new', running=False)
-    restart.advance(everything=False)
-    assert names(world) == ['a'] and world.history == [('spawn', 'a.new')]
-
-
-def test_the_name_of_a_program_in_its_own_environment_counts():
-    world = World('a')
-    world['a'].config.environment = {'SUPERVISOR_PROCESS_NAME': 'mine'}
-    begin(world)
-    assert world['a.new'].config.environment == {'SUPERVISOR_PROCESS_NAME': 'mine'}
-
-
-def test_the_predecessor_keeps_the_configuration_with_which_it_was_started():
-    world = World('a')
-    world['a'].config.stopwaitsecs = 77
-    restart = begin(world)
-    passes(world, restart, 1.1)
-    assert (world['a.old'].config.stopwaitsecs, world['a.old'].config.name) == (77, 'a.old')
 
 
 def test_a_second_process_that_cannot_be_stopped_is_no_second_fault():

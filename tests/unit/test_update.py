@@ -8,6 +8,7 @@ from supervisor_restarter.restart.group_restart import GroupRestart
 from supervisor_restarter.restart.plan import Action, Plan, Planned
 from supervisor_restarter.restart.settings import Limit, Settings
 from tests.support.world import ConfigByHand, World
+from tests.unit.fakes import passes
 
 # The option `delay` is so long that only what is due moves a restart.
 SLOW = Settings(timeout=100.0, delay=50.0)
@@ -46,12 +47,7 @@ class Update:
         self.restart.advance()
 
     def passes(self, seconds):
-        """Let time pass as the main loop does: a pass whenever one is due."""
-        until = self.world.clock.now + seconds
-        while not self.restart.finished and self.world.clock.now + self.restart.due() <= until:
-            self.world.clock.forward(self.restart.due())
-            self.restart.advance(everything=False)
-        self.world.clock.forward(max(0.0, until - self.world.clock.now))
+        passes(self.world, self.restart, seconds)
 
     def ends(self, name, **how):
         """Let a process end, as supervisord tells it."""
