@@ -477,7 +477,7 @@ class Witness:
                 if any(pid in machine.wrappers and pid not in machine.children for pid in (
                         self.found[name][1], *(pid for pid, of in self.told_to_stop.items()
                                                if of == name))):
-                    self.followed[name] = min(machine.now, down_since + TO_FOLLOW)
+                    self.followed[name] = min(machine.now, down_since + patience + TO_FOLLOW)
                 if name in self.followed:
                     patience = max(patience, self.followed[name] - down_since + TO_FOLLOW / 20)
                 promise(machine.now - down_since <= patience + slack,
