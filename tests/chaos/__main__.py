@@ -185,6 +185,7 @@ class Chaos:
                     self.daemon.rpc.supervisor.stopProcess('%s:%s' % (name, process))
             self.daemon.rpc.supervisor.startProcessGroup(name, False)
             self.daemon.wait_running(name, 60)
+        wait_until(lambda: not strays(self.daemon) or self.sweep('', ''), 'nobody is left', 60)
 
 
 def names(group_name: str) -> List[str]:

@@ -458,5 +458,5 @@ class ASurge(ARestart):
         ARestart.begin(self, **chosen)
 
 
-TestARestart, TestLongARestart = searches(ARestart, 250, 1000, 25)
-TestASurge, TestLongASurge = searches(ASurge, 250, 1000, 25)
+TestARestart, TestLongARestart = searches(ARestart, 120, 1000, 25)
+TestASurge, TestLongASurge = searches(ASurge, 150, 1000, 25)

@@ -446,5 +446,5 @@ class ARelease(AnUpdate):
         self.somebody_updates(chosen, False)
 
 
-TestAnUpdate, TestLongAnUpdate = searches(AnUpdate, 200, 1000, 12)
-TestARelease, TestLongARelease = searches(ARelease, 200, 1000, 12)
+TestAnUpdate, TestLongAnUpdate = searches(AnUpdate, 150, 1000, 12)
+TestARelease, TestLongARelease = searches(ARelease, 150, 1000, 12)

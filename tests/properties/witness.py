@@ -237,7 +237,8 @@ class Witness:
         """Something is new of a process that is watched."""
         name, process = self.slot_of(watched.process), watched.process
         promise(watched.told <= len(watched.parts), 'it is told again that %s is ready', name)
-        promise(not watched.ready or self.serves_since(name, process) <= self.machine.now,
+        promise(not watched.ready or process.pid not in self.machine.children  # it has ended
+                or self.serves_since(name, process) <= self.machine.now,
                 'P10: %s counts as ready, and it is not', name)
 
     def kills(self, process: Recorded) -> None:
@@ -476,7 +477,7 @@ class Witness:
                 if any(pid in machine.wrappers and pid not in machine.children for pid in (
                         self.found[name][1], *(pid for pid, of in self.told_to_stop.items()
                                                if of == name))):
-                    self.followed[name] = min(machine.now, down_since + TO_FOLLOW)
+                    self.followed[name] = min(machine.now, down_since + patience + TO_FOLLOW)
                 if name in self.followed:
                     patience = max(patience, self.followed[name] - down_since + TO_FOLLOW / 20)
                 promise(machine.now - down_since <= patience + slack,
