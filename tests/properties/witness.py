@@ -74,7 +74,6 @@ class Witness:
         self.had_its_turn: Set[str] = set()  # they have been up since
         self.clock_was_set = False
         self.down_since: Dict[str, float] = {}  # as it was when supervisord slept
-        self.followed: Dict[str, float] = {}  # until when somebody was left who could follow
         self.known: Set[str] = set()  # faults
         self.warned: List[str] = []
         self.waits_until, self.alone_since = -NEVER, NEVER
@@ -224,6 +223,13 @@ class Witness:
         machine = self.machine
         return [pid for pid in pids if pid in machine.wrappers and pid not in machine.children
                 and not any(text_of(pid) in text for text in self.warned)]
+
+    def followed(self, name: str) -> float:
+        """Until when somebody was left in a slot who could follow."""
+        machine = self.machine
+        pids = [self.found[name][1], *(pid for pid, of in self.told_to_stop.items() if of == name)]
+        return max(machine.now if pid in machine.wrappers and pid not in machine.children else
+                   machine.followed.get(pid, -NEVER) for pid in pids)
 
     def waits_for_left(self) -> None:
         """Note that somebody is left behind who may be about to follow."""
@@ -474,12 +480,8 @@ class Witness:
                 if self.found[name][0] == ProcessStates.STOPPING:
                     patience = 1.5 * SEEN_DOWN
                 down_since = self.down_since.setdefault(name, machine.now)
-                if any(pid in machine.wrappers and pid not in machine.children for pid in (
-                        self.found[name][1], *(pid for pid, of in self.told_to_stop.items()
-                                               if of == name))):
-                    self.followed[name] = min(machine.now, down_since + patience + TO_FOLLOW)
-                if name in self.followed:
-                    patience = max(patience, self.followed[name] - down_since + TO_FOLLOW / 20)
+                followed = min(self.followed(name), down_since + patience + TO_FOLLOW)
+                patience = max(patience, followed - down_since + TO_FOLLOW / 20)
                 promise(machine.now - down_since <= patience + slack,
                         'idle: %s could be spawned', name)
         if (self.settings.rolling and self.restart.outcome is None and name in self.turns

@@ -211,6 +211,7 @@ class Machine(Clock):
         self.history: List[Entry] = []
         self.network = Network(self)
         self.wrappers: Dict[int, Manners] = {}
+        self.followed: Dict[int, float] = {}  # when the last of its group has followed a process
         self.paths: Dict[int, str] = {}
         self.said: Dict[int, float] = {}
         self.unheard: List[int] = []
@@ -373,7 +374,8 @@ class Machine(Clock):
             self.signals.arrives(signal.SIGCHLD)
 
     def _leaves_nobody(self, pid: int) -> None:
-        self.wrappers.pop(pid, None)
+        if self.wrappers.pop(pid, None) is not None:
+            self.followed[pid] = self.now
         self.network.close(pid + CHILD)
 
     def waitpid(self) -> Tuple[Optional[int], Optional[int]]:
