@@ -119,6 +119,8 @@ class Witness:
         self.planned = {slot.name: slot for slot in self.plan.slots}
         self.found = dict(group.processes)
         self.pids = {name: process.pid for name, process in group.processes.items()}
+        self.broken = {name for name, process in group.processes.items()
+                       if process.state in (ProcessStates.FATAL, ProcessStates.BACKOFF)}
         self.touched = set()
         self.spawned, self.stopped = [], []
         self.answered = False
@@ -145,8 +147,9 @@ class Witness:
             limit = self.restart.settings.max_unavailable
             if limit and not self.restart.settings.max_surge:
                 assert info['state'] == 'RESTARTING'
+                failed = {fault['name'] for fault in info['faults']} - self.broken
                 assert info['stopping'] + info['starting'] < max(
-                    1, limit.of(self.plan.size) - info['failed']), 'too many are down'
+                    1, limit.of(self.plan.size) - len(failed)), 'too many are down'
 
     def passed(self):
         """The group is at each moment what its configuration says."""

@@ -143,7 +143,9 @@ class Witness:
         for each in sockets.values():
             there[each.address] = min(each.since, there.get(each.address, NEVER))
         wanted = set(self.listened.get(name, ()))
-        since = [machine.said.get(process.pid, NEVER)] if config.declares == 'notify' else [0.0]
+        # Where somebody else has spawned it, it has no socket to say it to.
+        says = config.declares == 'notify' and process.pid in machine.paths
+        since = [machine.said.get(process.pid, NEVER) if says else 0.0]
         if '://' in config.declares:
             own = Address('127.0.0.1', config.program.port)
             wanted.add(own)
