@@ -80,12 +80,3 @@ class FakeReadiness:
             raise self.trouble
         self.watches[process.config.name] = self.Watch(declaration, changed)
         return self.watches[process.config.name]
-
-
-def passes(world, restart, seconds):
-    """Let time pass as the main loop does: a pass whenever one is due."""
-    until = world.clock.now + seconds
-    while not restart.finished and world.clock.now + restart.due() <= until:
-        world.clock.forward(restart.due())
-        restart.advance(everything=False)
-    world.clock.forward(max(0.0, until - world.clock.now))

@@ -8,21 +8,19 @@ from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.event_names import EventNames
 from supervisor_restarter.restart.restarts import Restarts
-from supervisor_restarter.restart.settings import Limit, Settings
+from supervisor_restarter.restart.settings import Settings
 from tests.support.world import World
-
-SURGE = Settings(timeout=100.0, delay=50.0, max_surge=Limit(1))
-
-
-@pytest.fixture(autouse=True)
-def no_events():
-    yield
-    events.clear()
+from tests.unit.restarting import SURGE
 
 
 @pytest.fixture
 def world():
     return World('a')
+
+
+@pytest.fixture
+def restarts(world):
+    return Restarts(world.supervisord, world.clock)
 
 
 @pytest.fixture
@@ -40,16 +38,24 @@ def names(pool):
     return [event.payload().split()[0].split(':')[1] for event in pool.event_buffer]
 
 
-def test_each_event_of_a_surge_has_the_name_of_its_time(world, pool):
-    restarts = Restarts(world.supervisord, world.clock)
+def surge(restarts, *groups):
+    for name in groups:
+        restarts.begin(name, SURGE)
+    restarts.advance()
+
+
+def hand_over(restarts):
+    restarts.clock.forward(1.1)
+    restarts.advance()
+
+
+def test_each_event_of_a_surge_has_the_name_of_its_time(world, restarts, pool):
     world['a'].change_state(ProcessStates.STARTING)
     pool.processes['ears'].event = pool.event_buffer.pop()  # is rejected later
     world['a'].change_state(ProcessStates.RUNNING)
-    restarts.begin('web', SURGE)
-    restarts.advance()
+    surge(restarts, 'web')
     events.notify(events.ProcessLogStdoutEvent(world['a.new'], 7, b'hello'))
-    world.clock.forward(1.1)
-    restarts.advance()
+    hand_over(restarts)
     world['a.old'].die()
     restarts.advance()
     assert restarts.finished
@@ -57,7 +63,7 @@ def test_each_event_of_a_surge_has_the_name_of_its_time(world, pool):
     assert names(pool) == ['a', 'a', 'a.new', 'a.new', 'a.new', 'a', 'a.old', 'a.old']
 
 
-def test_a_hand_over_does_not_look_at_what_listeners_have_yet_to_get(world, pool):
+def test_a_hand_over_does_not_look_at_what_listeners_have_yet_to_get(world, restarts, pool):
     looks = []
 
     class Buffer(list):
@@ -68,35 +74,26 @@ def test_a_hand_over_does_not_look_at_what_listeners_have_yet_to_get(world, pool
         def __add__(self, other):
             return Buffer(list.__iter__(self)) if not other else Buffer(super().__add__(other))
     pool.event_buffer = Buffer()
-    restarts = Restarts(world.supervisord, world.clock)
-    restarts.begin('web', SURGE)
-    restarts.advance()
-    world.clock.forward(1.1)
-    restarts.advance()
+    surge(restarts, 'web')
+    hand_over(restarts)
     assert world.states() == {'a': 'RUNNING', 'a.old': 'STOPPING'}
     assert looks == [{'a': 'RUNNING'}]
 
 
-def test_two_surges_at_a_time_keep_the_names_until_the_last_one_ends(world, pool):
-    other = world.add('b', group=world.add_group('db'))
-    other.group = world.supervisord.process_groups['db']
-    restarts = Restarts(world.supervisord, world.clock)
-    for name in ('web', 'db'):
-        restarts.begin(name, SURGE)
-    restarts.advance()
+def test_two_surges_at_a_time_keep_the_names_until_the_last_one_ends(world, restarts, pool):
+    world.add('b', group=world.add_group('db'))
+    surge(restarts, 'web', 'db')
     world.supervisord.process_groups.pop('db')
     events.notify(events.ProcessGroupRemovedEvent('db'))
     restarts.advance()
-    world.clock.forward(1.1)
-    restarts.advance()
+    hand_over(restarts)
     world['a.old'].die()
     assert 'payload' in vars(pool.event_buffer[-1])
     restarts.advance()
     assert restarts.finished and names(pool)[-1] == 'a.old'
 
 
-def test_without_a_surge_the_events_are_left_alone(world, pool):
-    restarts = Restarts(world.supervisord, world.clock)
+def test_without_a_surge_the_events_are_left_alone(world, restarts, pool):
     restarts.begin('web', Settings())
     restarts.advance()
     world['a'].die()

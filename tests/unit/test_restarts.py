@@ -9,10 +9,9 @@ from supervisor.states import ProcessStates, SupervisorStates
 from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.group_restart import SLICE
 from supervisor_restarter.restart.restarts import Restarts
-from supervisor_restarter.restart.settings import Limit, Settings
+from supervisor_restarter.restart.settings import Limit
 from tests.support.world import GroupConfig, World
-
-LATE = Settings(timeout=100.0, delay=50.0)
+from tests.unit.restarting import SLOW
 
 
 @pytest.fixture
@@ -23,16 +22,24 @@ def world():
         group = made.supervisord.process_groups.get(name) or made.add_group(name)
         for number in range(10):
             made.add('%s_%d' % (name, number), group=group)
-    yield made
-    events.clear()
+    return made
+
+
+@pytest.fixture
+def restarts(world):
+    return Restarts(world.supervisord, world.clock)
 
 
 def processes(world, group):
     return list(world.supervisord.process_groups[group].processes.values())
 
 
+def begin(restarts, names):
+    return [restarts.begin(name, SLOW) for name in names]
+
+
 def finish(world, restarts, group):
-    restart = restarts.begin(group, LATE)
+    restart = restarts.begin(group, SLOW)
     restarts.advance()
     for process in processes(world, group):
         process.die()
@@ -42,10 +49,9 @@ def finish(world, restarts, group):
     assert restart.outcome is True
 
 
-def test_restarts_side_by_side_share_the_time_of_a_pass(world):
-    restarts = Restarts(world.supervisord, world.clock)
+def test_restarts_side_by_side_share_the_time_of_a_pass(world, restarts):
     for name in ('web', 'db', 'api'):
-        restarts.begin(name, LATE)
+        restarts.begin(name, SLOW)
         for process in processes(world, name):
             process.stop = lambda stop=process.stop: (world.clock.forward(SLICE / 4), stop())[1]
     before = world.clock.now
@@ -53,9 +59,8 @@ def test_restarts_side_by_side_share_the_time_of_a_pass(world):
     assert world.clock.now - before <= SLICE + 3 * SLICE / 4
 
 
-def test_one_that_raises_is_given_up_with_a_fault_and_the_others_go_on(world):
-    restarts = Restarts(world.supervisord, world.clock)
-    bad, good = restarts.begin('web', LATE), restarts.begin('db', LATE)
+def test_one_that_raises_is_given_up_with_a_fault_and_the_others_go_on(world, restarts):
+    bad, good = begin(restarts, ['web', 'db'])
     bad.advance = lambda *arguments: 1 / 0
     restarts.advance()
     assert bad.finished and bad.outcome.text == 'FAILED: web: ZeroDivisionError: division by zero'
@@ -64,8 +69,7 @@ def test_one_that_raises_is_given_up_with_a_fault_and_the_others_go_on(world):
     assert restarts.info('web')['state'] == 'FINISHED'
 
 
-def test_what_is_told_of_a_group_that_is_gone_goes_with_the_next_restart(world):
-    restarts = Restarts(world.supervisord, world.clock)
+def test_what_is_told_of_a_group_that_is_gone_goes_with_the_next_restart(world, restarts):
     finish(world, restarts, 'db')
     group = world.supervisord.process_groups.pop('db')
     finish(world, restarts, 'api')
@@ -74,9 +78,8 @@ def test_what_is_told_of_a_group_that_is_gone_goes_with_the_next_restart(world):
     assert restarts.info('api')['state'] == 'FINISHED'
 
 
-def test_the_spawns_of_a_restart_make_no_pass_due(world):
-    restarts = Restarts(world.supervisord, world.clock)
-    restart = restarts.begin('web', LATE)
+def test_the_spawns_of_a_restart_make_no_pass_due(world, restarts):
+    restart = restarts.begin('web', SLOW)
     restarts.advance()
     for process in processes(world, 'web'):
         process.die()
@@ -97,10 +100,8 @@ def many(world):
     return ['g%03d' % number for number in range(400)]
 
 
-def test_a_pass_of_many_restarts_takes_no_longer_than_one_of_a_few(world, many):
-    restarts = Restarts(world.supervisord, world.clock)
-    for name in many:
-        restarts.begin(name, LATE)
+def test_a_pass_of_many_restarts_takes_no_longer_than_one_of_a_few(world, restarts, many):
+    begin(restarts, many)
     passes, stopping = 0, 0
     while stopping < len(many):
         before = world.clock.now
@@ -111,9 +112,8 @@ def test_a_pass_of_many_restarts_takes_no_longer_than_one_of_a_few(world, many):
     assert passes == 400 * 0.005 / SLICE
 
 
-def test_one_that_has_nothing_to_do_is_not_looked_at(world, many):
-    restarts = Restarts(world.supervisord, world.clock)
-    running = [restarts.begin(name, LATE) for name in many]
+def test_one_that_has_nothing_to_do_is_not_looked_at(world, restarts, many):
+    running = begin(restarts, many)
     while restarts.due() <= 0:
         restarts.advance(everything=False)
     looked_at = []
@@ -124,10 +124,8 @@ def test_one_that_has_nothing_to_do_is_not_looked_at(world, many):
     assert looked_at == ['g007']
 
 
-def test_those_that_end_together_take_no_longer_either(world, many):
-    restarts = Restarts(world.supervisord, world.clock)
-    for name in many:
-        restart = restarts.begin(name, LATE)
+def test_those_that_end_together_take_no_longer_either(world, restarts, many):
+    for restart in begin(restarts, many):
         restart.slots = lambda slots=restart.slots: (world.clock.forward(0.005), slots())[1]
     restarts.advance()
     for name in many:
@@ -145,19 +143,15 @@ def test_those_that_end_together_take_no_longer_either(world, many):
     assert passes == 400 * 0.005 / SLICE
 
 
-def test_when_supervisord_stops_all_end_in_one_pass(world, many):
-    restarts = Restarts(world.supervisord, world.clock)
-    for name in many:
-        restarts.begin(name, LATE)
+def test_when_supervisord_stops_all_end_in_one_pass(world, restarts, many):
+    begin(restarts, many)
     world.supervisord.options.mood = SupervisorStates.SHUTDOWN
     restarts.advance(everything=True)
     assert restarts.finished
 
 
-def test_what_has_ended_is_collected_once_for_all(world, many):
-    restarts = Restarts(world.supervisord, world.clock)
-    for name in many:
-        restarts.begin(name, LATE)
+def test_what_has_ended_is_collected_once_for_all(world, restarts, many):
+    begin(restarts, many)
     restarts.advance()
     world.machine.signals.arrives = lambda signum: None  # nobody else collects it
     processes(world, 'g399')[0].die()
@@ -165,8 +159,7 @@ def test_what_has_ended_is_collected_once_for_all(world, many):
     assert restarts.info('g399')['starting'] == 1
 
 
-def test_a_plan_goes_by_what_has_ended_though_nobody_has_collected_it_yet(world):
-    restarts = Restarts(world.supervisord, world.clock)
+def test_a_plan_goes_by_what_has_ended_though_nobody_has_collected_it_yet(world, restarts):
     runs, starts = world['web_0'], world.add('starts', ProcessStates.STARTING)
     world.machine.signals.arrives = lambda signum: None
     starts.die(exitstatus=1)
@@ -181,9 +174,8 @@ def test_a_plan_goes_by_what_has_ended_though_nobody_has_collected_it_yet(world)
 
 @pytest.mark.parametrize('method', ['due', 'changed', 'advance', 'group_removed'])
 @pytest.mark.parametrize('gives_up', [True, False])
-def test_a_bug_ends_the_one_restart_and_nothing_else(world, method, gives_up):
-    restarts = Restarts(world.supervisord, world.clock)
-    bad, good = restarts.begin('web', LATE), restarts.begin('db', LATE)
+def test_a_bug_ends_the_one_restart_and_nothing_else(world, restarts, method, gives_up):
+    bad, good = begin(restarts, ['web', 'db'])
     setattr(bad, method, lambda *arguments: 1 / 0)
     if not gives_up:
         bad.give_up = lambda explanation: 1 / 0
@@ -199,45 +191,42 @@ def test_a_bug_ends_the_one_restart_and_nothing_else(world, method, gives_up):
         assert bad.outcome.code == Faults.FAILED
 
 
-def test_nothing_is_due_where_there_is_no_restart(world):
-    assert Restarts(world.supervisord, world.clock).due() == math.inf
+def test_nothing_is_due_where_there_is_no_restart(restarts):
+    assert restarts.due() == math.inf
 
 
 # What others do
 
-def test_when_its_group_is_removed_a_restart_ends_at_once_and_the_next_may_begin(world):
-    restarts = Restarts(world.supervisord, world.clock)
-    restart = restarts.begin('web', LATE)
+def test_when_its_group_is_removed_a_restart_ends_at_once_and_the_next_may_begin(world, restarts):
+    restart = restarts.begin('web', SLOW)
     restarts.advance()
     group = world.supervisord.process_groups.pop('web')
     events.notify(events.ProcessGroupRemovedEvent('web'))
     assert restart.finished and restart.outcome.code == Faults.BAD_GROUP
     assert restarts.due() == 0 and not restarts.finished  # so that its caller is answered
     world.supervisord.process_groups['web'] = group
-    again = restarts.begin('web', LATE)
+    again = restarts.begin('web', SLOW)
     assert restarts.info('web')['state'] == 'RESTARTING' and again.outcome is None
     with pytest.raises(RPCError, match='RESTART_IN_PROGRESS'):
-        restarts.begin('web', LATE)
+        restarts.begin('web', SLOW)
 
 
-def test_one_that_begins_in_the_midst_of_a_pass_has_the_next_one(world):
-    restarts = Restarts(world.supervisord, world.clock)
+def test_one_that_begins_in_the_midst_of_a_pass_has_the_next_one(world, restarts):
     begun = []
 
     def hear(event):
         if not begun:
-            begun.append(restarts.begin('db', LATE))
+            begun.append(restarts.begin('db', SLOW))
     events.subscribe(events.ProcessStateStoppingEvent, hear)
-    restarts.begin('web', LATE)
+    restarts.begin('web', SLOW)
     restarts.advance(everything=False)
     assert begun[0].info()['waiting'] == 10
     restarts.advance(everything=False)
     assert begun[0].info()['stopping'] == restarts.info('web')['stopping'] == 10
 
 
-def test_one_that_is_cancelled_has_its_pass_at_once(world):
-    restarts = Restarts(world.supervisord, world.clock)
-    restart = restarts.begin('web', Settings(timeout=100.0, delay=50.0, max_unavailable=Limit(1)))
+def test_one_that_is_cancelled_has_its_pass_at_once(world, restarts):
+    restart = restarts.begin('web', SLOW._replace(max_unavailable=Limit(1)))
     restarts.advance()
     restarts.advance(everything=False)
     assert restarts.due() > 0
