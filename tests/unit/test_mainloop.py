@@ -18,16 +18,21 @@ from tests.unit.loop import POLLERS, fake_options, turn_the_loop
 
 
 class FakeRestarts:
-    """Restarts that need a number of passes."""
+    """Restarts that need a number of passes, each of them `seconds` after the other.
+
+    `then` is called at the end of each with the number of passes so far.
+    """
+
+    passes_left, seconds = 0, 0.0
 
     def __init__(self):
-        self.passes_left = 0
-        self.seconds = 0.0
         self.passes = []
+        self.then = lambda number: None
 
     def advance(self, everything=True):
         self.passes.append(everything)
         self.passes_left = max(0, self.passes_left - 1)
+        self.then(len(self.passes))
 
     def due(self):
         return self.seconds
@@ -62,13 +67,19 @@ def begin(mainloop, passes, seconds):
     mainloop.turn()
 
 
+def wakeup_descriptor():
+    descriptor = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(descriptor)
+    return descriptor
+
+
 def residue(options):
     return (options.socket_map, signal.getsignal(signal.SIGALRM),
             signal.getitimer(signal.ITIMER_REAL), set(options.poller.readables),
-            set(options.poller.writables))
+            set(options.poller.writables), wakeup_descriptor())
 
 
-NOTHING = ({}, signal.SIG_DFL, (0.0, 0.0), set(), set())
+NOTHING = ({}, signal.SIG_DFL, (0.0, 0.0), set(), set(), -1)
 
 
 def test_when_the_last_restart_ends_nothing_is_left(mainloop, options):
@@ -79,12 +90,25 @@ def test_when_the_last_restart_ends_nothing_is_left(mainloop, options):
     while options.socket_map:
         turn_the_loop(options)
     assert residue(options) == NOTHING
-    assert signal.set_wakeup_fd(-1) == -1
     assert os.listdir('/proc/self/fd') == descriptors
 
 
-def test_a_restart_that_ends_in_its_first_pass_leaves_nothing(mainloop, options):
+def test_a_restart_that_ends_in_its_first_pass_or_could_not_begin_leaves_nothing(
+        mainloop, options):
     begin(mainloop, 1, 0.0)
+    assert residue(options) == NOTHING
+    mainloop.prepare()
+    mainloop.rest()
+    assert residue(options) == NOTHING
+    begin(mainloop, 2, 50.0)
+    mainloop.rest()
+    assert residue(options) != NOTHING
+
+
+def test_when_supervisord_stops_nothing_is_left(mainloop, options):
+    begin(mainloop, 2, 50.0)
+    turn_the_loop(options, 0)
+    events.notify(events.SupervisorStoppingEvent())
     assert residue(options) == NOTHING
 
 
@@ -98,8 +122,7 @@ def wakeup_descriptor_of_a_child():
 def test_what_supervisord_forks_meanwhile_does_not_write_to_the_pipe(
         mainloop, options, asyncio_keeps_out):
     begin(mainloop, 5, 60)
-    ours = signal.set_wakeup_fd(-1)
-    signal.set_wakeup_fd(ours)
+    ours = wakeup_descriptor()
     assert wakeup_descriptor_of_a_child() == -1
     mainloop.restarts.passes_left = 0
     mainloop.turn()
@@ -115,13 +138,7 @@ def test_what_supervisord_forks_meanwhile_does_not_write_to_the_pipe(
             os.close(descriptor)
 
 
-def test_when_supervisord_stops_nothing_is_left(mainloop, options):
-    begin(mainloop, 2, 50.0)
-    turn_the_loop(options, 0)
-    events.notify(events.SupervisorStoppingEvent())
-    assert residue(options) == NOTHING
-    assert signal.set_wakeup_fd(-1) == -1
-
+# When the loop turns, and how long it is held
 
 def test_a_signal_turns_the_loop_and_a_pass_is_made(mainloop, options):
     old = signal.signal(signal.SIGCHLD, lambda signum, frame: None)
@@ -164,31 +181,22 @@ def test_signals_that_come_while_the_loop_is_busy_are_no_complaint(mainloop, opt
     assert mainloop.restarts.passes[1:] == [False]
 
 
-def test_while_something_is_due_the_loop_does_not_sleep(mainloop, options):
-    begin(mainloop, 1000, 0.0)
-    assert turn_the_loop(options, 20.0)[1]
-
-
-def test_while_nothing_is_due_the_loop_sleeps(mainloop, options):
+def test_the_loop_sleeps_unless_something_is_due(mainloop, options):
     begin(mainloop, 1000, 50.0)
     turn_the_loop(options, 0)
     assert turn_the_loop(options, 0.01) == ([], [])
     assert mainloop.restarts.passes == [True]
+    begin(mainloop, 1000, 0.0)
+    assert turn_the_loop(options, 20.0)[1]
 
 
 def test_passes_that_are_due_follow_each_other_until_somebody_else_waits(mainloop, options):
     begin(mainloop, 1000, 0.0)
     other, theirs = os.pipe()
-    waiting = SimpleNamespace(readable=lambda: True, writable=lambda: False,
-                              handle_read_event=lambda: os.read(other, 1))
-    options.socket_map[other] = waiting
-    advance = mainloop.restarts.advance
-
-    def somebody_comes(everything):
-        advance(everything)
-        if len(mainloop.restarts.passes) == 5:
-            os.write(theirs, b'.')
-    mainloop.restarts.advance = somebody_comes
+    options.socket_map[other] = SimpleNamespace(
+        readable=lambda: True, writable=lambda: False,
+        handle_read_event=lambda: os.read(other, 1))
+    mainloop.restarts.then = lambda number: number == 5 and os.write(theirs, b'.')
     turn_the_loop(options)
     assert len(mainloop.restarts.passes) == 5
     del options.socket_map[other]
@@ -207,41 +215,20 @@ def test_what_was_closed_in_this_turn_is_left_to_supervisord(mainloop, options):
     begin(mainloop, 1000, 0.0)
     options.socket_map[number] = channel
     client.close()
-    advance = mainloop.restarts.advance
-
-    def until_the_fifth(everything):
-        advance(everything)
-        mainloop.restarts.seconds = 50.0 * (len(mainloop.restarts.passes) == 5)
-    mainloop.restarts.advance = until_the_fifth
+    mainloop.restarts.then = lambda number: setattr(
+        mainloop.restarts, 'seconds', 50.0 * (number == 5))
     turn_the_loop(options)
     assert len(mainloop.restarts.passes) == 5
     assert number not in options.poller.readables | options.poller.writables
 
 
-def test_there_is_no_pass_within_a_pass(mainloop, options):
+def test_the_loop_is_not_held_for_long_though_nobody_waits(mainloop, options, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr('supervisor_restarter.daemon.mainloop.time', clock)
     begin(mainloop, 1000, 0.0)
-    advance = mainloop.restarts.advance
-
-    def heard(everything):  # by another plugin, which calls
-        advance(everything)
-        mainloop.prepare()
-        mainloop.turn()
-        mainloop.polled()
-    mainloop.restarts.advance = heard
-    mainloop.turn()
-    assert len(mainloop.restarts.passes) == 2
-    mainloop.turn()
-    assert len(mainloop.restarts.passes) == 3
-
-
-def test_after_a_pass_that_raises_there_are_others(mainloop, options):
-    begin(mainloop, 1000, 0.0)
-    advance, mainloop.restarts.advance = mainloop.restarts.advance, lambda everything: 1 / 0
-    with pytest.raises(ZeroDivisionError):
-        mainloop.turn()
-    mainloop.restarts.advance = advance
-    mainloop.turn()
-    assert len(mainloop.restarts.passes) == 2
+    mainloop.restarts.then = lambda number: clock.forward(0.05)
+    turn_the_loop(options)
+    assert clock.now - 1000 == pytest.approx(LONGEST_HOLD, abs=0.051)
 
 
 def test_where_the_system_has_no_poll_others_have_their_turn_after_each_pass(
@@ -252,49 +239,63 @@ def test_where_the_system_has_no_poll_others_have_their_turn_after_each_pass(
     assert len(mainloop.restarts.passes) == 2
 
 
-def test_a_restart_that_could_not_begin_leaves_nothing(mainloop, options):
-    mainloop.prepare()
-    mainloop.rest()
-    assert residue(options) == NOTHING
-    begin(mainloop, 2, 50.0)
-    mainloop.rest()
-    assert residue(options) != NOTHING
-
-
-def test_the_loop_is_not_held_for_long_though_nobody_waits(mainloop, options, monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr('supervisor_restarter.daemon.mainloop.time', clock)
+def test_there_is_no_pass_within_a_pass(mainloop, options):
     begin(mainloop, 1000, 0.0)
-    advance = mainloop.restarts.advance
-    mainloop.restarts.advance = lambda everything: (advance(everything), clock.forward(0.05))
-    turn_the_loop(options)
-    assert clock.now - 1000 == pytest.approx(LONGEST_HOLD, abs=0.051)
+    # It is heard by another plugin, which calls.
+    mainloop.restarts.then = lambda number: (
+        mainloop.prepare(), mainloop.turn(), mainloop.polled())
+    for passes in (2, 3):
+        mainloop.turn()
+        assert len(mainloop.restarts.passes) == passes
 
 
-def test_the_channel_that_waits_for_the_answer_is_polled_next(mainloop, options):
-    def answer():
-        pass
+def test_after_a_pass_that_raises_there_are_others(mainloop, options):
+    begin(mainloop, 1000, 0.0)
+    mainloop.restarts.then = lambda number: 1 / (number - 2)
+    with pytest.raises(ZeroDivisionError):
+        mainloop.turn()
+    mainloop.turn()
+    assert len(mainloop.restarts.passes) == 3
 
-    def another():
-        pass
 
-    class Channel:
-        delay = 0.2
+def test_without_a_loop_each_poll_makes_a_pass_and_with_one_it_does_not(mainloop, options):
+    mainloop.prepare()
+    mainloop.restarts.passes_left, mainloop.restarts.seconds = 100, 50.0
+    for _ in range(3):
+        mainloop.polled()
+    assert len(mainloop.restarts.passes) == 3
+    turn_the_loop(options, 0)
+    mainloop.polled()
+    assert len(mainloop.restarts.passes) == 3
 
-        def __init__(self, *producers):
-            self.producer_fifo = FakeFifo(producers)
 
-        def readable(self):
-            return False
+# Who waits for an answer
 
-        writable = readable
+class Channel:
+    """One of supervisord's HTTP channels; it has these to send."""
 
-    class FakeFifo(list):
+    delay = 0.2
+
+    class Fifo(list):
         def first(self):
             return self[0]
 
+    def __init__(self, *producers):
+        self.producer_fifo = self.Fifo(producers)
+
+    def readable(self):
+        return False
+
+    writable = readable
+
+
+def test_the_channel_that_waits_for_the_answer_is_polled_next_and_its_callback_let_go(
+        mainloop, options):
+    def answer():
+        pass
+
     ours = Channel(SimpleNamespace(callback=answer))
-    others = [Channel(SimpleNamespace(callback=another)), Channel(b'text'), Channel(),
+    others = [Channel(SimpleNamespace(callback=lambda: None)), Channel(b'text'), Channel(),
               Channel(SimpleNamespace(callback=None))]
     restart = SimpleNamespace(outcome=None)
     begin(mainloop, 3, 50.0)
@@ -305,23 +306,13 @@ def test_the_channel_that_waits_for_the_answer_is_polled_next(mainloop, options)
     restart.outcome = True
     mainloop.turn()
     assert (ours.delay, {channel.delay for channel in others}) == (0, {0.2})
-
-
-def test_a_callback_that_has_its_answer_is_let_go(mainloop, options):
-    restart = SimpleNamespace(outcome=None)
-
-    def answer():
-        pass
-    begin(mainloop, 100, 50.0)
-    mainloop.hand_over(restart, answer)
     kept = weakref.ref(answer)
+    ours.producer_fifo.clear()
     del answer
-    mainloop.turn()
-    assert kept() is not None
-    restart.outcome = True
-    mainloop.turn()
     assert kept() is None
 
+
+# What else there is
 
 def another_alarm_handler():
     signal.signal(signal.SIGALRM, lambda signum, frame: None)
@@ -334,14 +325,14 @@ def another_timer():
 
 
 def another_wakeup_descriptor():
-    other, theirs = os.pipe()
-    os.set_blocking(theirs, False)
-    signal.set_wakeup_fd(theirs)
+    ends = socket.socketpair()
+    ends[1].setblocking(False)
+    signal.set_wakeup_fd(ends[1].fileno())
 
     def undo():
-        assert signal.set_wakeup_fd(-1) == theirs
-        os.close(other)
-        os.close(theirs)
+        assert signal.set_wakeup_fd(-1) == ends[1].fileno()
+        for end in ends:
+            end.close()
     return undo
 
 
@@ -378,18 +369,6 @@ def test_outside_of_the_main_thread_a_restart_works_all_the_same(options):
     thread.join(20)
     assert mainloop.restarts.finished
     assert [level for level, _ in options.logger.lines] == ['warn']
-
-
-def test_without_a_loop_each_poll_makes_a_pass_and_with_one_it_does_not(mainloop, options):
-    mainloop.prepare()
-    mainloop.restarts.passes_left = 100
-    mainloop.restarts.seconds = 50.0
-    for _ in range(3):
-        mainloop.polled()
-    assert len(mainloop.restarts.passes) == 3
-    turn_the_loop(options, 0)
-    mainloop.polled()
-    assert len(mainloop.restarts.passes) == 3
 
 
 def test_a_trouble_of_ours_is_logged_and_does_not_leave_the_loop(mainloop, options):
