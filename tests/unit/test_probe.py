@@ -10,9 +10,12 @@ import pytest
 
 from supervisor_restarter.daemon.declaration import declared
 from supervisor_restarter.daemon.probe import HEAD, Attempt, Probe
+from tests.support.daemon import free_port
 from tests.support.world import Clock
 from tests.unit.loop import POLLERS, assert_nothing_is_left, fake_options, turn_until
 
+TOO_MUCH = 'answered with more than %d bytes of headers' % HEAD
+NO_ANSWER, NO_HTTP = 'closed the connection without an answer', 'answered what is not HTTP'
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
 
@@ -23,6 +26,14 @@ def options(request):
 
 @pytest.fixture
 def server():
+    """Serve at an address: `talk` is done with each connection. Returns where that is."""
+    def accept(listening, talk):
+        with contextlib.suppress(OSError):  # the test has ended
+            while True:
+                connection = listening.accept()[0]
+                with connection, contextlib.suppress(OSError):
+                    talk(connection)
+
     with contextlib.ExitStack() as stack:
         def serve(talk, family=socket.AF_INET, address=('127.0.0.1', 0)):
             listening = stack.enter_context(socket.socket(family))
@@ -36,12 +47,12 @@ def server():
         yield serve
 
 
-def accept(listening, talk):
-    with contextlib.suppress(OSError):  # the test has ended
-        while True:
-            connection = listening.accept()[0]
-            with connection, contextlib.suppress(OSError):
-                talk(connection)
+@pytest.fixture
+def unused():
+    """An address at which nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(('127.0.0.1', 0))
+        yield bound.getsockname()
 
 
 def answers(data):
@@ -72,10 +83,15 @@ def probe(options, value, changed=lambda: None, clock=None, delay=0.2, asked=Non
                  set() if asked is None else asked, own or OwnAddress(), clock or Clock())
 
 
-def seen_of(options, watch):
-    """Make one attempt; return what was seen, without the address."""
+def look(options, watch):
+    """Make one attempt."""
     watch.look()
     turn_until(options, lambda: not options.socket_map)
+
+
+def seen_of(options, watch):
+    """Make one attempt; return what was seen, without the address."""
+    look(options, watch)
     assert_nothing_is_left(options)
     assert watch.seen.startswith(watch.awaited + ' ')
     return watch.ready, watch.seen[len(watch.awaited) + 1:]
@@ -85,35 +101,33 @@ def http(address, path='/health'):
     return 'http://127.0.0.1:%d%s' % (address[1], path)
 
 
-@pytest.mark.parametrize('answer, ready, seen', [
-    (OK, True, 'answered 200'),
-    (b'HTTP/1.0 204 No Content\r\n\r\n', True, 'answered 204'),
-    (b'HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\n', True, 'answered 302'),
-    (b'HTTP/1.1 399 x\r\n\r\n', True, 'answered 399'),
-    (b'HTTP/1.0 200 OK\n\nclosed after it', True, 'answered 200'),
-    (b'HTTP/1.1 200 OK', True, 'answered 200'),
-    (b'HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n' + OK, True, 'answered 200'),
-    (b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\n\r\nHTTP/1.1 503 x\r\n\r\n', False,
-     'answered 503'),
-    (b'HTTP/1.1 103 Early Hints\r\n\r\n', False, 'closed the connection without an answer'),
-    (b'HTTP/1.1 101 Switching Protocols\r\n\r\n' + OK, False, 'answered 101'),
-    (b'HTTP/1.1 103 x\r\n\r\n' * 10000, False,
-     'answered with more than %d bytes of headers' % HEAD),
-    (b'HTTP/1.1 404 Not Found\r\n\r\n', False, 'answered 404'),
-    (b'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n', False, 'answered 503'),
-    (OK + b'x' * 1000000, True, 'answered 200'),
-    (OK + b'\r\n\r\n' * 100, True, 'answered 200'),
-    (b'', False, 'closed the connection without an answer'),
-    (b'x' * 1000000, False, 'answered with more than %d bytes of headers' % HEAD),
-    (b'HTTP/1.1 200 OK\r\n' + b'X: y\r\n' * 100000, False,
-     'answered with more than %d bytes of headers' % HEAD),
-    (b'220 mail.example.com ESMTP\r\n\r\n', False, 'answered what is not HTTP'),
-    (b'HTTP/1.1 abc OK\r\n\r\n', False, 'answered what is not HTTP'),
-    (b'\r\n\r\n\r\n\r\n', False, 'answered what is not HTTP'),
-    (b'\x15\x03\x03\x00\x02\x02\x46', False, 'answered what is not HTTP'),  # a TLS alert
-    (bytes(range(256)) * 4, False, 'answered what is not HTTP'),
+@pytest.mark.parametrize('answer, seen', [
+    (OK, 'answered 200'),
+    (b'HTTP/1.0 204 No Content\r\n\r\n', 'answered 204'),
+    (b'HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\n', 'answered 302'),
+    (b'HTTP/1.1 399 x\r\n\r\n', 'answered 399'),
+    (b'HTTP/1.0 200 OK\n\nclosed after it', 'answered 200'),
+    (b'HTTP/1.1 200 OK', 'answered 200'),
+    (b'HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n' + OK, 'answered 200'),
+    (b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\n\r\nHTTP/1.1 503 x\r\n\r\n', 'answered 503'),
+    (b'HTTP/1.1 103 Early Hints\r\n\r\n', NO_ANSWER),
+    (b'HTTP/1.1 101 Switching Protocols\r\n\r\n' + OK, 'answered 101'),
+    (b'HTTP/1.1 103 x\r\n\r\n' * 10000, TOO_MUCH),
+    (b'HTTP/1.1 400 Bad Request\r\n\r\n', 'answered 400'),
+    (b'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n', 'answered 503'),
+    (OK + b'x' * 1000000, 'answered 200'),
+    (OK + b'\r\n\r\n' * 100, 'answered 200'),
+    (b'', NO_ANSWER),
+    (b'x' * 1000000, TOO_MUCH),
+    (b'HTTP/1.1 200 OK\r\n' + b'X: y\r\n' * 100000, TOO_MUCH),
+    (b'220 mail.example.com ESMTP\r\n\r\n', NO_HTTP),
+    (b'HTTP/1.1 abc OK\r\n\r\n', NO_HTTP),
+    (b'\r\n\r\n\r\n\r\n', NO_HTTP),
+    (b'\x15\x03\x03\x00\x02\x02\x46', NO_HTTP),  # a TLS alert
+    (bytes(range(256)) * 4, NO_HTTP),
 ])
-def test_ready_is_what_answers_with_a_status_from_200_to_399(options, server, answer, ready, seen):
+def test_ready_is_what_answers_with_a_status_from_200_to_399(options, server, answer, seen):
+    ready = seen in ('answered 200', 'answered 204', 'answered 302', 'answered 399')
     assert seen_of(options, probe(options, http(server(answers(answer))))) == (ready, seen)
 
 
@@ -149,15 +163,14 @@ def test_ready_is_what_accepts_a_connection(options, server, tmp_path, kind):
     changes = []
     watch = probe(options, value, lambda: changes.append(watch.ready))
     assert seen_of(options, watch) == (True, 'accepts connections')
-    assert changes == [True]
+    watch.look()
+    assert changes == [True] and options.socket_map == {}
 
 
 @pytest.mark.parametrize('value', ['http://127.0.0.1:%d/', 'tcp://127.0.0.1:%d'])
-def test_what_nobody_listens_at_refuses(options, value):
-    with socket.socket() as unused:
-        unused.bind(('127.0.0.1', 0))
-        watch = probe(options, value % unused.getsockname()[1])
-        assert seen_of(options, watch) == (False, 'refused the connection')
+def test_what_nobody_listens_at_refuses(options, unused, value):
+    watch = probe(options, value % unused[1])
+    assert seen_of(options, watch) == (False, 'refused the connection')
 
 
 def test_an_answer_that_is_not_the_processes_own_says_nothing_of_it(options, server):
@@ -205,33 +218,29 @@ def test_where_others_listen_there_too_only_the_one_that_has_accepted_is_asked(
 @pytest.mark.parametrize('kind', ['http', 'unix'])
 def test_where_nobody_tells_whose_an_answer_is_one_that_was_there_before_says_nothing(
         options, server, tmp_path, kind):
-    family, path = socket.AF_INET, str(tmp_path / 's')
-    address = ('127.0.0.1', 0)
+    family, path, address = socket.AF_INET, str(tmp_path / 's'), ('127.0.0.1', 0)
     if kind == 'unix':
         family, address = socket.AF_UNIX, path
-    clock, old = Clock(), socket.socket(family)
+    old = socket.socket(family)
     old.bind(address)
     old.listen(5)
-    address = old.getsockname()
+    address, clock = old.getsockname(), Clock()
     value = http(address) if kind == 'http' else 'unix://' + path
     watch = probe(options, value, own=OwnAddress(blind=True), clock=clock)  # and now it is spawned
     turn_until(options, lambda: not options.socket_map)
 
-    def look():
+    def looks():
         clock.forward(0.2)
-        watch.look()
-        turn_until(options, lambda: not options.socket_map)
+        look(options, watch)
+        return watch.seen
     if kind == 'unix':
-        look()
-        assert watch.seen == value + ' was answered before the process was started'
+        assert looks() == value + ' was answered before the process was started'
     old.close()
-    look()
-    assert not watch.ready and 'refused' in watch.seen
+    assert 'refused' in looks() and not watch.ready
     if kind == 'unix':
         os.unlink(path)
     server(answers(OK), family, address)
-    look()
-    assert watch.ready
+    assert looks() and watch.ready
     assert_nothing_is_left(options)
 
 
@@ -268,17 +277,14 @@ def test_a_unix_socket_whose_queue_is_full_has_not_accepted(options, tmp_path):
 
 
 def test_a_port_that_is_connected_to_itself_is_not_ready(options, monkeypatch):
-    with socket.socket() as unused:
-        unused.bind(('127.0.0.1', 0))
-        address = unused.getsockname()
     # The system chooses that port for the connection's other end once in some thousand times.
     connect = Attempt.connect
 
     def from_that_port(attempt, to):
-        attempt.socket.bind(address)
+        attempt.socket.bind(to)
         connect(attempt, to)
     monkeypatch.setattr(Attempt, 'connect', from_that_port)
-    watch = probe(options, 'tcp://127.0.0.1:%d' % address[1])
+    watch = probe(options, 'tcp://127.0.0.1:%d' % free_port())
     assert seen_of(options, watch) == (False, 'refused the connection')
 
 
@@ -287,8 +293,7 @@ def test_a_trouble_of_ours_is_logged_and_ends_the_attempt(options, server, monke
         raise RuntimeError('oops')
     monkeypatch.setattr(Attempt, 'found_terminator', fail)
     watch = probe(options, http(server(answers(OK))))
-    watch.look()
-    turn_until(options, lambda: not options.socket_map)
+    look(options, watch)
     level, line = options.logger.lines.pop()
     assert level == 'critical' and 'RuntimeError: oops' in line
     assert watch.seen == watch.awaited + ' cannot be asked: oops'
@@ -297,7 +302,8 @@ def test_a_trouble_of_ours_is_logged_and_ends_the_attempt(options, server, monke
 
 # When
 
-def attempts(options, monkeypatch, seconds, others=0):
+@pytest.fixture
+def attempts(options, unused, monkeypatch):
     """When a probe of an address that refuses makes its attempts, in seconds."""
     clock, times, begin = Clock(), [], Attempt.begin
 
@@ -305,28 +311,28 @@ def attempts(options, monkeypatch, seconds, others=0):
         times.append(clock.now - 1000.0)
         begin(attempt)
     monkeypatch.setattr(Attempt, 'begin', noted)
-    with socket.socket() as unused:
-        unused.bind(('127.0.0.1', 0))
-        watch = probe(options, 'tcp://127.0.0.1:%d' % unused.getsockname()[1], clock=clock,
+
+    def within(seconds, others=0):
+        watch = probe(options, 'tcp://127.0.0.1:%d' % unused[1], clock=clock,
                       asked=set(range(others)))
         assert watch.due() == 0
         while clock.now < 1000.0 + seconds:
-            watch.look()
-            turn_until(options, lambda: not options.socket_map)
+            look(options, watch)
             clock.forward(watch.due())
-    return times
+        return times
+    return within
 
 
-def test_it_looks_at_once_after_10_ms_and_then_ever_more_rarely(options, monkeypatch):
-    times = attempts(options, monkeypatch, 4.0)
+def test_it_looks_at_once_after_10_ms_and_then_ever_more_rarely(attempts):
+    times = attempts(4.0)
     assert times[:9] == pytest.approx([number / 100 for number in range(9)])
     for before, after in zip(times[8:], times[9:]):
         assert after - before == pytest.approx(min(0.2, max(0.01, before / 8)))
 
 
 @pytest.mark.parametrize('others, pause', [(19, 0.01), (99, 0.05), (1000, 0.2)])
-def test_the_more_are_asked_the_more_rarely_each(options, monkeypatch, others, pause):
-    assert attempts(options, monkeypatch, 0.3, others)[:2] == pytest.approx([0, pause])
+def test_the_more_are_asked_the_more_rarely_each(attempts, others, pause):
+    assert attempts(0.3, others)[:2] == pytest.approx([0, pause])
 
 
 def test_one_that_is_ready_or_closed_is_not_asked(options, server):
@@ -360,17 +366,6 @@ def test_an_attempt_ends_after_a_second(options, server, delay):
     finally:
         silent.set()
     watch.close()
-    assert_nothing_is_left(options)
-
-
-def test_it_is_told_at_once_when_it_becomes_ready(options, server):
-    changes = []
-    watch = probe(options, http(server(answers(OK))), lambda: changes.append(watch.ready))
-    watch.look()
-    assert changes == []
-    turn_until(options, lambda: changes)
-    assert changes == [True]
-    watch.look()
     assert_nothing_is_left(options)
 
 
