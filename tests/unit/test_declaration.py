@@ -16,13 +16,9 @@ def test_where_nothing_is_declared_there_is_nothing_to_wait_for(environment):
     assert declared(environment) is None
 
 
-@pytest.mark.parametrize('value, can_be_asked', [('notify', False), ('listen', True)])
-def test_what_has_no_address(value, can_be_asked):
-    assert declare(value) == Declaration(value)
-    assert declare(value).can_be_asked == can_be_asked
-
-
 @pytest.mark.parametrize('value, family, address', [
+    ('notify', None, None),
+    ('listen', None, None),
     ('tcp://127.0.0.1:80', socket.AF_INET, ('127.0.0.1', 80)),
     ('tcp://localhost:8001', socket.AF_INET, ('127.0.0.1', 8001)),
     ('tcp://[::1]:65535', socket.AF_INET6, ('::1', 65535)),
@@ -30,8 +26,9 @@ def test_what_has_no_address(value, can_be_asked):
     ('unix:///run/a b?c#d', socket.AF_UNIX, '/run/a b?c#d'),
 ])
 def test_an_address_is_what_is_connected_to(value, family, address):
-    assert declare(value) == Declaration(value, family, address, b'')
-    assert declare(value).can_be_asked
+    made = declare(value)
+    assert made == (Declaration(value, family, address, b'') if family else Declaration(value))
+    assert made.can_be_asked == (value != 'notify')
 
 
 @pytest.mark.parametrize('value, target, host', [
@@ -51,15 +48,13 @@ def test_an_http_address_is_asked_for_what_it_names(value, target, host):
     assert lines[-2:] == ['', '']
 
 
-def test_http_over_a_unix_socket_is_written_as_for_nginx():
-    made = declare('http://unix:/run/a b.sock:/health')
-    assert (made.family, made.address) == (socket.AF_UNIX, '/run/a b.sock')
-
-
-@pytest.mark.parametrize('value', ['http://127.0.0.1:8001/', 'http://unix:/run/web.sock:/'])
+@pytest.mark.parametrize('value, family, address', [
+    ('http://127.0.0.1:8001/', socket.AF_INET, ('127.0.0.1', 8001)),
+    ('http://unix:/run/a b.sock:/', socket.AF_UNIX, '/run/a b.sock')])  # as for nginx
 @pytest.mark.parametrize('host', ['www.example.org', 'localhost:8001'])
-def test_a_server_is_asked_by_the_name_that_it_knows(value, host):
+def test_a_server_is_asked_by_the_name_that_it_knows(value, family, address, host):
     made = declared({'RESTARTER_READY': value, 'RESTARTER_READY_HOST': host})
+    assert (made.family, made.address) == (family, address)
     assert b'\r\nHost: %s\r\n' % host.encode() in made.request
 
 
@@ -69,6 +64,12 @@ def test_a_name_that_cannot_be_is_one_sentence(host):
         declared({'RESTARTER_READY': 'http://127.0.0.1:1/', 'RESTARTER_READY_HOST': host})
     shown = host if host.isprintable() else ascii(host)
     assert str(raised.value) == "RESTARTER_READY_HOST = '%s': it %s" % (shown, ALLOWED_HOST)
+
+
+NO_PORT = 'the port is no number from 1 to 65535'
+NO_ADDRESS = NO_PORT + ', or the host is no address'
+WRONG_CHARACTERS = 'the address has characters that must not be there'
+NOT_ABSOLUTE = 'the path is not absolute'
 
 
 @pytest.mark.parametrize('value, why', [
@@ -86,25 +87,19 @@ def test_a_name_that_cannot_be_is_one_sentence(host):
     ('tcp://0x7f.1:80', '0x7f.1 is no IP address'),
     ('http://127.0.0.1/', 'there is no port'),
     ('tcp://[::1]', 'there is no port'),
-    ('tcp://127.0.0.1:0', 'the port is no number from 1 to 65535'),
-    ('tcp://127.0.0.1:65536',
-     'the port is no number from 1 to 65535, or the host is no address'),
-    ('http://127.0.0.1:http/',
-     'the port is no number from 1 to 65535, or the host is no address'),
-    ('http://[::1:80/', 'the port is no number from 1 to 65535, or the host is no address'),
+    ('tcp://127.0.0.1:0', NO_PORT),
+    *((value, NO_ADDRESS) for value in (
+        'tcp://127.0.0.1:65536', 'http://127.0.0.1:http/', 'http://[::1:80/')),
     ('http://me:secret@127.0.0.1:80/', 'a user has no meaning here'),
-    ('http://127.0.0.1:80/a b', 'the address has characters that must not be there'),
-    ('http://127.0.0.1:80/\r\nX-Header: 1', 'the address has characters that must not be there'),
-    ('http://127.0.0.1:80/ü', 'the address has characters that must not be there'),
+    *((value, WRONG_CHARACTERS) for value in (
+        'http://127.0.0.1:80/a b', 'http://127.0.0.1:80/\r\nX-Header: 1', 'http://127.0.0.1:80/ü',
+        'http://unix:/run/web.sock:/a b')),
     ('http://127.0.0.1:80/#top', 'a fragment is not for the server'),
     ('tcp://127.0.0.1:80/', 'tcp has no path'),
     ('tcp://127.0.0.1:80?x', 'tcp has no path'),
-    ('unix://run/web.sock', 'the path is not absolute'),
-    ('unix://', 'the path is not absolute'),
-    ('http://unix:', 'the path is not absolute'),
-    ('http://unix:run/web.sock:/', 'the path is not absolute'),
+    *((value, NOT_ABSOLUTE) for value in (
+        'unix://run/web.sock', 'unix://', 'http://unix:', 'http://unix:run/web.sock:/')),
     ('http://unix:/run/web.sock:health', 'the path to ask for does not begin with /'),
-    ('http://unix:/run/web.sock:/a b', 'the address has characters that must not be there'),
     ('http://unix:/run/web.sock:/#top', 'a fragment is not for the server'),
     ('unix:///' + 'x' * 103, 'the path is longer than 103 bytes'),
 ])

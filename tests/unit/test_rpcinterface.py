@@ -6,18 +6,17 @@ import pytest
 from supervisor import events, xmlrpc
 from supervisor.http import NOT_DONE_YET
 from supervisor.states import ProcessStates, SupervisorStates
-from supervisor.tests.base import (
-    DummyOptions,
-    DummyPConfig,
-    PopulatedDummySupervisor,
-)
+from supervisor.tests.base import DummyOptions, DummyPConfig, PopulatedDummySupervisor
 
 import supervisor_restarter
 import supervisor_restarter.rpcinterface
 from supervisor_restarter.restart.faults import Faults
 
-METHODS = {'getAPIVersion', 'getPluginVersion', 'restartProcessGroup', 'updateProcessGroup',
-           'getRestartInfo', 'cancelRestart'}
+SIGNATURES = {
+    'getAPIVersion': ['string'], 'getPluginVersion': ['string'],
+    'restartProcessGroup': ['boolean', 'string', 'struct'],
+    'updateProcessGroup': ['boolean', 'string', 'struct'],
+    'getRestartInfo': ['struct', 'string', 'boolean'], 'cancelRestart': ['boolean', 'string']}
 
 
 @pytest.fixture
@@ -45,6 +44,19 @@ def poll(callback):
     raise AssertionError('not done yet')
 
 
+def refused(call, *arguments):
+    """The code and the text of the fault that a call raises."""
+    with pytest.raises(xmlrpc.RPCError) as why:
+        call(*arguments)
+    return why.value.code, why.value.text
+
+
+def named(interface, method, *arguments):
+    """Call a method by its name, as supervisord does."""
+    return xmlrpc.traverse(types.SimpleNamespace(restarter=interface), 'restarter.' + method,
+                           arguments)
+
+
 def test_both_dotted_paths_make_the_interface(supervisord):
     for factory in (supervisor_restarter.make_rpcinterface,
                     supervisor_restarter.rpcinterface.make_rpcinterface):
@@ -69,26 +81,17 @@ def test_the_callback_has_the_delay_of_the_configuration_or_of_the_call(supervis
     assert interface.restartProcessGroup('web', {'delay': 0.3}).delay == 0.3
 
 
-def test_only_the_documented_methods_can_be_called(interface):
+def test_only_the_documented_methods_can_be_called_and_their_docstring_is_their_signature(
+        interface):
     public = {name for name in dir(interface)
               if not name.startswith('_') and callable(getattr(interface, name))}
-    assert public == METHODS
-    root = types.SimpleNamespace(restarter=interface)
-    for name in set(dir(interface)) - METHODS:
-        with pytest.raises(xmlrpc.RPCError) as why:
-            xmlrpc.traverse(root, 'restarter.' + name, [])
-        assert why.value.code == xmlrpc.Faults.UNKNOWN_METHOD
-
-
-@pytest.mark.parametrize('method, signature', [
-    ('getAPIVersion', ['string']), ('getPluginVersion', ['string']),
-    ('restartProcessGroup', ['boolean', 'string', 'struct']),
-    ('updateProcessGroup', ['boolean', 'string', 'struct']),
-    ('getRestartInfo', ['struct', 'string', 'boolean']), ('cancelRestart', ['boolean', 'string'])])
-def test_the_docstring_is_the_signature(interface, method, signature):
+    assert public == set(SIGNATURES)
+    for name in set(dir(interface)) - public:
+        assert refused(named, interface, name)[0] == xmlrpc.Faults.UNKNOWN_METHOD
     system = xmlrpc.SystemNamespaceRPCInterface([('restarter', interface)])
-    assert system.methodSignature('restarter.' + method) == signature
-    assert '@return' in system.methodHelp('restarter.' + method)
+    for name, signature in SIGNATURES.items():
+        assert system.methodSignature('restarter.' + name) == signature
+        assert '@return' in system.methodHelp('restarter.' + name)
 
 
 @pytest.mark.parametrize('method, arguments, text', [
@@ -109,10 +112,7 @@ def test_the_docstring_is_the_signature(interface, method, signature):
     ('getAPIVersion', (1,), 'getAPIVersion: too many positional arguments'),
 ])
 def test_a_wrong_argument_is_named(interface, method, arguments, text):
-    with pytest.raises(xmlrpc.RPCError) as why:
-        xmlrpc.traverse(types.SimpleNamespace(restarter=interface), 'restarter.' + method,
-                        arguments)
-    assert (why.value.code, why.value.text) == (2, 'INCORRECT_PARAMETERS: ' + text)
+    assert refused(named, interface, method, *arguments) == (2, 'INCORRECT_PARAMETERS: ' + text)
 
 
 @pytest.mark.parametrize('method', ['restartProcessGroup', 'getRestartInfo', 'cancelRestart'])
@@ -124,20 +124,17 @@ def test_a_wrong_argument_is_named(interface, method, arguments, text):
     ('x' * 10000, 'BAD_GROUP: %s...: no such group' % ('x' * 97)),
 ])
 def test_a_name_that_is_no_group_is_named(interface, method, name, text):
-    with pytest.raises(xmlrpc.RPCError) as why:
-        getattr(interface, method)(name)
-    assert (why.value.code, why.value.text) == (Faults.BAD_GROUP, text)
+    assert refused(getattr(interface, method), name) == (Faults.BAD_GROUP, text)
 
 
 def test_a_group_is_restarted_once_at_a_time_whichever_server_the_call_came_through(supervisord):
     unix, inet = (supervisor_restarter.make_rpcinterface(supervisord) for _ in range(2))
-    supervisord.set_procattr('a', 'stop', lambda: None)
-    supervisord.set_procattr('b', 'stop', lambda: None)
+    for name in 'ab':
+        supervisord.set_procattr(name, 'stop', lambda: None)
     unix.restartProcessGroup('web', {'wait': False})
     for interface in (unix, inet):
-        with pytest.raises(xmlrpc.RPCError) as why:
-            interface.restartProcessGroup('web')
-        assert why.value.text == 'RESTART_IN_PROGRESS: web: is being restarted already'
+        assert refused(interface.restartProcessGroup, 'web') == (
+            Faults.RESTART_IN_PROGRESS, 'RESTART_IN_PROGRESS: web: is being restarted already')
         assert interface.getRestartInfo('web')['state'] == 'RESTARTING'
     assert inet.cancelRestart('web') is True
     assert unix.getRestartInfo('web')['state'] == 'SETTLING'
@@ -154,35 +151,29 @@ def test_the_last_restart_is_remembered_and_there_is_nothing_to_cancel(interface
     poll(interface.restartProcessGroup('web'))
     info = interface.getRestartInfo('web')
     assert (info['state'], info['restarted'], info['total']) == ('FINISHED', 2, 2)
-    with pytest.raises(xmlrpc.RPCError) as why:
-        interface.cancelRestart('web')
-    assert why.value.text == 'NO_RESTART: web: is not being restarted'
+    assert refused(interface.cancelRestart, 'web') == (
+        Faults.NO_RESTART, 'NO_RESTART: web: is not being restarted')
 
 
 def test_a_raised_fault_and_a_listed_one_are_in_ascii(supervisord, interface):
     # supervisord cuts a deferred answer that is not (supervisor/xmlrpc.py: getresponse).
-    group = supervisord.process_groups.pop('web')
-    supervisord.process_groups['wéb'] = group
+    group = supervisord.process_groups['wéb'] = supervisord.process_groups.pop('web')
     group.config.name = 'wéb'
-    supervisord.set_procattr('a', 'state', ProcessStates.UNKNOWN, 'wéb')
-    supervisord.set_procattr('b', 'state', ProcessStates.UNKNOWN, 'wéb')
+    for name in 'ab':
+        supervisord.set_procattr(name, 'state', ProcessStates.UNKNOWN, 'wéb')
     assert [entry['group'] for entry in poll(interface.restartProcessGroup('wéb'))] == [
         'w\\xe9b', 'w\\xe9b']
     supervisord.set_procattr('a', 'state', ProcessStates.STARTING, 'wéb')
     callback = interface.restartProcessGroup('wéb')
     supervisord.options.mood = SupervisorStates.SHUTDOWN
-    with pytest.raises(xmlrpc.RPCError) as why:
-        poll(callback)
-    assert why.value.text == 'SHUTDOWN_STATE: w\\xe9b: supervisord is stopping'
+    assert refused(poll, callback)[1] == 'SHUTDOWN_STATE: w\\xe9b: supervisord is stopping'
 
 
-@pytest.mark.parametrize('method', sorted(METHODS))
+@pytest.mark.parametrize('method', sorted(SIGNATURES))
 def test_while_supervisord_stops_every_method_says_so(supervisord, interface, method):
     supervisord.options.mood = SupervisorStates.SHUTDOWN
-    with pytest.raises(xmlrpc.RPCError) as why:
-        getattr(interface, method)(*(['web'] if method not in ('getAPIVersion', 'getPluginVersion')
-                                     else []))
-    assert why.value.code == xmlrpc.Faults.SHUTDOWN_STATE
+    arguments = ['web'] * (len(SIGNATURES[method]) > 1)
+    assert refused(getattr(interface, method), *arguments)[0] == xmlrpc.Faults.SHUTDOWN_STATE
 
 
 def test_a_configuration_that_cannot_be_is_in_the_log_and_supervisord_does_not_start(supervisord):
@@ -200,9 +191,7 @@ def test_a_bug_at_the_begin_is_a_fault_and_leaves_nothing(supervisord, interface
     def begin(*arguments):
         raise bug
     monkeypatch.setattr(interface._restarts, 'begin', begin)
-    with pytest.raises(xmlrpc.RPCError) as refused:
-        interface.restartProcessGroup('web')
-    assert (refused.value.code, refused.value.text) == (
+    assert refused(interface.restartProcessGroup, 'web') == (
         Faults.FAILED, 'FAILED: web: not begun: %s: oops' % type(bug).__name__)
     assert supervisord.options.get_socket_map() == {}
     assert 'Traceback' in supervisord.options.logger.data[-1]
