@@ -42,6 +42,7 @@ time.sleep(1000)
 
 @pytest.fixture
 def sockets():
+    """Listen at an address; returns the inode of the socket."""
     with contextlib.ExitStack() as stack:
         def listen(address, family=None, v6only=None, reuse=False):
             if family is None:
@@ -59,9 +60,10 @@ def sockets():
 
 @pytest.fixture
 def family():
-    """A process whose child's child listens; its id, the port, and the id of that one."""
-    with spawned([sys.executable, '-c', GRANDCHILD]) as started:
-        yield started
+    """A process whose child's child listens; its id, the inode, and the id of that one."""
+    with spawned([sys.executable, '-c', GRANDCHILD]) as (pid, port, last):
+        inode, = Listeners().table().at(Address('127.0.0.1', port))
+        yield pid, inode, last
 
 
 @contextlib.contextmanager
@@ -152,50 +154,42 @@ def test_a_path_is_his_whose_socket_is_there_now(sockets, tmp_path, monkeypatch,
 
 
 def test_a_socket_of_a_descendant_is_the_processes(family):
-    pid, port, last = family
+    pid, inode, last = family
     listeners = Listeners()
-    inodes = listeners.table().at(Address('127.0.0.1', port))
-    assert len(inodes) == 1
-    assert listeners.held(pid, inodes) == listeners.held(last, inodes) == inodes
-    assert listeners.held(os.getppid(), set(inodes)) in (set(), inodes)  # above it
+    assert listeners.held(pid, {inode}) == listeners.held(last, {inode}) == {inode}
     with spawned([sys.executable, '-c', GRANDCHILD]) as (other, _, _):
-        assert listeners.held(other, inodes) == set()
-    wait_until(lambda: listeners.owner(*inodes) == last, 'it is found')
+        assert listeners.held(other, {inode}) == set()
+    wait_until(lambda: listeners.owner(inode) == last, 'it is found')
 
 
 def test_where_the_kernel_does_not_name_children_they_are_found_by_their_parents(
         family, monkeypatch):
-    pid, port, _ = family
-    read = module._read_file
+    pid, inode, _ = family
+    read, exists = module._read_file, os.path.exists
 
     def without(path, inside):
         if path.endswith('/children'):
             raise FileNotFoundError
         return read(path, inside)
-    exists = os.path.exists
     monkeypatch.setattr(module, '_read_file', without)
     monkeypatch.setattr(os.path, 'exists', lambda path: 'children' not in path and exists(path))
-    listeners = Listeners()
-    inodes = listeners.table().at(Address('127.0.0.1', port))
-    assert listeners.held(pid, inodes) == inodes
+    assert Listeners().held(pid, {inode}) == {inode}
 
 
 def test_an_id_that_has_come_again_is_not_taken_for_the_child(family, monkeypatch):
-    _, port, last = family
+    _, inode, last = family
     with spawned([sys.executable, '-c', GRANDCHILD]) as (other, _, _):
         monkeypatch.setattr(module, '_children', lambda pid, folder: (1, [last]))
-        listeners = Listeners()
-        assert listeners.held(other, listeners.table().at(Address('127.0.0.1', port))) == set()
+        assert Listeners().held(other, {inode}) == set()
 
 
-def test_what_has_ended_has_nothing(family):
-    ended = subprocess.Popen([sys.executable, '-c', ''])
+def test_what_has_ended_has_nothing():
+    ended, listeners = subprocess.Popen([sys.executable, '-c', '']), Listeners()
     wait_until(lambda: open('/proc/%d/stat' % ended.pid).read().split()[2] == 'Z', 'it has ended')
-    listeners = Listeners()
     assert listeners.held(ended.pid, listeners.table().addresses) == set()
     ended.wait()
-    assert listeners.held(ended.pid, listeners.table().addresses) == set()
-    assert listeners.held(0, listeners.table().addresses) == set()
+    for pid in (ended.pid, 0):
+        assert listeners.held(pid, listeners.table().addresses) == set()
 
 
 def test_a_program_with_many_descriptors_is_looked_at_for_a_bounded_time(sockets, monkeypatch):
@@ -236,38 +230,31 @@ def test_who_has_accepted_a_connection(tmp_path, family, address, to):
 
 # Where it cannot be seen
 
-def assert_said_once(lines, why):
+def fails(error):
+    def dump(*arguments):
+        raise error
+    return dump
+
+
+@pytest.mark.parametrize('platform, error, why', [
+    ('darwin', None, 'this is not Linux'),
+    ('linux', PermissionError(1, 'Operation not permitted'),
+     'the system does not tell which sockets listen (Operation not permitted)')])
+def test_where_it_is_not_told_that_is_said_once(monkeypatch, platform, error, why):
+    lines = []
+    monkeypatch.setattr(sys, 'platform', platform)
+    monkeypatch.setattr(module, '_dump', fails(error))
+    listeners = Listeners(lines.append)
+    for _ in range(2):
+        with pytest.raises(CannotSee, match=re.escape(why)):
+            listeners.table()
     assert lines == ['restarter: it cannot be seen who listens where: ' + why]
 
 
-def test_where_it_is_not_linux_it_is_said_once(monkeypatch):
-    lines = []
-    monkeypatch.setattr(sys, 'platform', 'darwin')
-    listeners = Listeners(lines.append)
-    for _ in range(2):
-        with pytest.raises(CannotSee, match='this is not Linux'):
-            listeners.table()
-    assert_said_once(lines, 'this is not Linux')
-
-
-def test_where_the_kernel_does_not_tell_it_is_said_why(monkeypatch):
-    lines = []
-
-    def refused(*arguments):
-        raise PermissionError(1, 'Operation not permitted')
-    monkeypatch.setattr(module, '_dump', refused)
-    with pytest.raises(CannotSee):
-        Listeners(lines.append).table()
-    assert_said_once(lines, 'the system does not tell which sockets listen '
-                     '(Operation not permitted)')
-
-
 def test_where_there_is_no_descriptor_it_can_be_seen_later(monkeypatch):
-    def no_descriptors(*arguments):
-        raise OSError(24, 'Too many open files')
     listeners = Listeners(pytest.fail)
     with monkeypatch.context() as patch:
-        patch.setattr(module, '_dump', no_descriptors)
+        patch.setattr(module, '_dump', fails(OSError(24, 'Too many open files')))
         with pytest.raises(OSError, match='Too many'):
             listeners.table()
     assert listeners.table()

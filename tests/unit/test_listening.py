@@ -51,24 +51,36 @@ class Machine:
     def owner(self, inode, most=listeners.AT_A_TIME):
         return self.sockets[inode][1] if self.processes <= most else 0
 
+    def noted(self, *addresses, surge=True, declaration=None):
+        """Let the old process listen, and note where it does."""
+        self.listen(OLD, *addresses)
+        return note(self, process(OLD), declaration, surge)
+
+    def watching(self, noted, new=None, early=False):
+        """Watch whether a new process listens; `see` is a look at its time."""
+        changes, clock = [], Clock()
+        watch = Listening(self, new or process(), noted, early, 0.2, lambda: changes.append(1),
+                          set(), clock)
+
+        def look():
+            clock.forward(watch.due())
+            watch.look()
+            assert bool(changes) == watch.ready
+            return watch.ready, watch.seen
+        watch.see = look
+        return watch
+
+    def own(self, noted=None, value='tcp://127.0.0.1:8001', new=None):
+        return Own(self, new or process(), declares(value), noted)
+
 
 def process(pid=NEW, command='serve', **environment):
     return SimpleNamespace(pid=pid, group=SimpleNamespace(processes={}), config=SimpleNamespace(
-        command=command, directory=None, environment=environment))
+        command=command, directory=None, environment=environment, uid=None))
 
 
-def listening(machine, noted, new=None, early=False):
-    changes, clock = [], Clock()
-    watch = Listening(machine, new or process(), noted, early, 0.2, lambda: changes.append(1),
-                      set(), clock)
-
-    def look():
-        clock.forward(watch.due())
-        watch.look()
-        assert bool(changes) == watch.ready
-        return watch.ready, watch.seen
-    watch.see = look
-    return watch
+def declares(value):
+    return value and declared({'RESTARTER_READY': value})
 
 
 @pytest.fixture
@@ -89,39 +101,34 @@ def ids(monkeypatch):
 
 # A surge
 
+WHERE = 'does not listen on %s, where pid %d %s'
+LISTENED_ON = '127.0.0.1:8001 is listened on by pid %d'
+
+
 def test_there_is_no_hand_over_before_the_successor_listens_wherever_its_predecessor_does(machine):
-    machine.listen(OLD, PORT, ADMIN, ABSTRACT, Address('127.0.0.1', 40000))
-    noted = note(machine, process(OLD), None, surge=True)
+    noted = machine.noted(PORT, ADMIN, ABSTRACT, Address('127.0.0.1', 40000))
     assert (noted.refusal, set(noted.addresses)) == ('', {PORT, ADMIN, ABSTRACT})
-    watch = listening(machine, noted)
-    where = 'does not listen on %s, where pid 4711 does'
-    assert watch.seen == watch.in_the_way() == where % str(noted.addresses[0])
+    watch = machine.watching(noted)
+    assert watch.seen == watch.in_the_way() == WHERE % (noted.addresses[0], OLD, 'does')
     for address in sorted(noted.addresses):
-        assert watch.see() == (False, where % str(address))
+        assert watch.see() == (False, WHERE % (address, OLD, 'does'))
         machine.listen(NEW, address)
     assert watch.see() == (True, watch.awaited)
     assert (watch.early, watch.in_the_way()) == (False, '')
 
 
-def test_who_listens_on_all_addresses_listens_on_one(machine):
-    machine.listen(OLD, PORT)
-    watch = listening(machine, note(machine, process(OLD), None, surge=True))
+def test_who_listens_on_all_addresses_listens_on_one_and_a_stranger_for_nobody_else(machine):
+    watch = machine.watching(machine.noted(PORT))
+    machine.listen(STRANGER, PORT)
+    assert not watch.see()[0]
     machine.listen(NEW, Address('::', 8001))
     assert watch.see()[0]
 
 
-def test_a_strangers_socket_is_not_the_successors(machine):
-    machine.listen(OLD, PORT)
-    watch = listening(machine, note(machine, process(OLD), None, surge=True))
-    machine.listen(STRANGER, PORT)
-    assert not watch.see()[0]
-
-
 def test_with_another_configuration_it_may_listen_elsewhere_on_as_many(machine):
-    machine.listen(OLD, PORT, ADMIN)
-    noted = note(machine, process(OLD), None, surge=True)
-    same = listening(machine, noted, process(SUPERVISOR_PROCESS_NAME='web_0'))
-    other = listening(machine, noted, process(PORT='8002'))
+    noted = machine.noted(PORT, ADMIN)
+    same = machine.watching(noted, process(SUPERVISOR_PROCESS_NAME='web_0'))
+    other = machine.watching(noted, process(PORT='8002'))
     machine.listen(NEW, OTHER)
     assert not same.see()[0] and not other.see()[0]
     machine.listen(NEW, ADMIN)
@@ -129,12 +136,10 @@ def test_with_another_configuration_it_may_listen_elsewhere_on_as_many(machine):
 
 
 def test_a_predecessor_that_serves_on_a_path_is_refused(machine):
-    machine.listen(OLD, PATH)
-    assert note(machine, process(OLD), None, surge=True).refusal == (
+    assert machine.noted(PATH).refusal == (
         'with max_surge its successor would take unix:/run/web.sock away, on which pid 4711 '
         'listens')
-    machine.listen(OLD, PORT)  # and so it is a path beside
-    noted = note(machine, process(OLD), None, surge=True)
+    noted = machine.noted(PORT)  # and so it is a path beside
     assert (noted.refusal, noted.addresses) == ('', (PORT,))
 
 
@@ -144,9 +149,8 @@ def test_a_predecessor_that_serves_on_a_path_is_refused(machine):
 @pytest.mark.parametrize('blind', [True, False])
 def test_one_that_declares_an_address_is_refused_where_it_cannot_be_seen(
         machine, value, refused, blind):
-    machine.listen(OLD, PORT)
     machine.blind, machine.hidden = blind, {OLD}
-    noted = note(machine, process(OLD), value and declared({'RESTARTER_READY': value}), surge=True)
+    noted = machine.noted(PORT, declaration=declares(value))
     assert bool(noted.refusal) == refused and not noted.addresses
     assert not refused or noted.refusal.startswith(
         'with max_surge it cannot be seen whether the new process answers at ')
@@ -154,14 +158,12 @@ def test_one_that_declares_an_address_is_refused_where_it_cannot_be_seen(
 
 
 def test_one_that_may_not_be_looked_into_does_not_take_over(machine):
-    machine.listen(OLD, PORT)
-    surge = note(machine, process(OLD), None, surge=True)
-    stopped = surge._replace(surge=False)
+    noted = machine.noted(PORT)
     machine.listen(NEW, PORT)
     machine.hidden = {NEW}
-    ready, seen = listening(machine, surge).see()
+    ready, seen = machine.watching(noted).see()
     assert not ready and 'it cannot be seen whether it listens' in seen
-    assert listening(machine, stopped).see()[0]  # RUNNING has to do
+    assert machine.watching(noted._replace(surge=False)).see()[0]  # RUNNING has to do
 
 
 def test_the_socket_that_supervisord_shares_is_nobodys_own(machine):
@@ -169,69 +171,61 @@ def test_the_socket_that_supervisord_shares_is_nobodys_own(machine):
         inode = os.fstat(shared.fileno()).st_ino
         machine.sockets = {inode: (PORT, OLD)}
         old, new = process(OLD), process()
-        manager = SimpleNamespace(is_prepared=lambda: True, socket=shared)
-        old.group.socket_manager = new.group.socket_manager = manager
+        old.group.socket_manager = new.group.socket_manager = SimpleNamespace(
+            is_prepared=lambda: True, socket=shared)
         assert note(machine, old, None, surge=True).addresses == ()
         machine.listen(OLD, PATH)  # such as a control socket
         assert note(machine, old, None, surge=True).refusal == ''
         machine.sockets = {inode: (PORT, NEW)}
-        own = Own(machine, new, declared({'RESTARTER_READY': 'http://127.0.0.1:8001/'}))
+        own = machine.own(None, 'http://127.0.0.1:8001/', new)
         assert (own.obstacle(), own.others_too) == ('', True)  # so each connection is looked at
 
 
 # listen
 
 def test_ready_is_what_listens_where_its_predecessor_did(machine):
-    machine.listen(OLD, PORT, PATH)
-    noted = note(machine, process(OLD), None, surge=False)
+    noted = machine.noted(PORT, PATH, surge=False)
     assert noted.addresses == tuple(sorted((PORT, PATH)))
     machine.close(OLD)
-    watch = listening(machine, noted, early=True)
+    watch = machine.watching(noted, early=True)
     machine.listen(NEW, PATH)
-    assert watch.see() == (False, 'does not listen on 127.0.0.1:8001, where pid 4711 did')
+    assert watch.see() == (False, WHERE % (PORT, OLD, 'did'))
     assert watch.in_the_way() == ''
     machine.listen(STRANGER, PORT)
     machine.began_to_read = -math.inf  # before the new process was there
-    assert watch.see() == (False, 'does not listen on 127.0.0.1:8001, where pid 4711 did')
+    assert watch.see() == (False, WHERE % (PORT, OLD, 'did'))
     machine.began_to_read = math.inf
-    assert watch.see() == (False, 'does not listen on 127.0.0.1:8001, where pid 99 does')
+    assert watch.see() == (False, WHERE % (PORT, STRANGER, 'does'))
     assert watch.in_the_way() == watch.seen
     machine.listen(NEW, PORT)
     assert watch.see()[0] and watch.early
 
 
 def test_an_orphan_is_found_among_many_processes_when_one_has_failed(machine):
-    machine.listen(OLD, PORT)
-    noted = note(machine, process(OLD), None, surge=False)
+    noted = machine.noted(PORT, surge=False)
     machine.close(OLD)
     machine.listen(STRANGER, PORT)  # as where a wrapper has ended, and its child has not
     machine.processes = 200
-    watch = listening(machine, noted, early=True)
-    assert watch.see() == (False, 'does not listen on 127.0.0.1:8001, where pid 4711 did')
-    assert watch.in_the_way() == 'does not listen on 127.0.0.1:8001, where pid 99 does'
+    watch = machine.watching(noted, early=True)
+    assert watch.see() == (False, WHERE % (PORT, OLD, 'did'))
+    assert watch.in_the_way() == WHERE % (PORT, STRANGER, 'does')
 
 
 # Whose an answer is
 
-def own_of(machine, noted=None):
-    return Own(machine, process(), declared({'RESTARTER_READY': 'tcp://127.0.0.1:8001'}), noted)
-
-
 def test_an_answer_counts_where_the_new_process_listens_and_nobody_else_is_nearer(machine):
-    own = own_of(machine)
+    own = machine.own()
     assert own.obstacle() == 'nobody listens on 127.0.0.1:8001'
     machine.listen(STRANGER, PORT)
     machine.listen(NEW, Address('0.0.0.0', 8001))
-    assert own.obstacle() == own.others() == '127.0.0.1:8001 is listened on by pid 99'
+    assert own.obstacle() == own.others() == LISTENED_ON % STRANGER
     machine.close(STRANGER)
     assert (own.obstacle(), own.others_too, own.others()) == ('', False, '')
 
 
 def test_an_answer_is_looked_at_where_others_listen_beside_the_new_process(machine):
-    machine.listen(OLD, PORT)
-    noted = note(machine, process(OLD), None, surge=True)
-    own = own_of(machine, noted)
-    assert own.obstacle() == '127.0.0.1:8001 is listened on by pid 4711'
+    own = machine.own(machine.noted(PORT))
+    assert own.obstacle() == LISTENED_ON % OLD
     machine.listen(NEW, PORT)
     assert (own.obstacle(), own.others_too) == ('', True)
     assert own.others() == ''  # it is not in the way of one that could listen
@@ -240,22 +234,21 @@ def test_an_answer_is_looked_at_where_others_listen_beside_the_new_process(machi
 def test_what_has_left_the_line_but_not_the_process_group_is_its_own(machine, monkeypatch):
     machine.listen(STRANGER, PORT)
     monkeypatch.setattr(os, 'getpgid', lambda pid: NEW)
-    assert own_of(machine).obstacle() == ''
+    assert machine.own().obstacle() == ''
 
 
 def test_where_it_may_not_be_looked_into_a_socket_that_was_not_there_before_is_its_own(machine):
     machine.hidden = {NEW}
     machine.listen(STRANGER, PORT)
-    own = own_of(machine)
-    assert not own.blind
-    assert own.obstacle() == '127.0.0.1:8001 is listened on by pid 99'
+    own = machine.own()
+    assert (own.blind, own.obstacle()) == (False, LISTENED_ON % STRANGER)
     machine.listen(NEW, PORT)
     assert own.obstacle() == ''
 
 
 def test_where_nobody_tells_it_is_said_so(machine):
     machine.blind = True
-    own = own_of(machine)
+    own = machine.own()
     assert (own.blind, own.obstacle(), own.others()) == (True, '', '')
 
 
@@ -281,11 +274,8 @@ def readiness(machine):
 def test_what_is_watched_is_what_is_declared_and_in_a_surge_also_what_is_known(
         readiness, machine, value, surge, kinds):
     machine.listen(OLD, PORT)
-    declaration = value and declared({'RESTARTER_READY': value})
-    old, new = process(OLD), process(0)
-    new.config.uid = None
-    noted = readiness.note(old, declaration, surge)
-    watch = readiness.watch(new, declaration, 0.2, lambda: None, noted)
+    noted = readiness.note(process(OLD), declares(value), surge)
+    watch = readiness.watch(process(0), declares(value), 0.2, lambda: None, noted)
     parts = [] if watch is None else getattr(watch, 'watches', [watch])
     assert [type(part).__name__ for part in parts] == kinds
     if watch is not None:
@@ -303,8 +293,7 @@ def test_what_is_watched_is_what_is_declared_and_in_a_surge_also_what_is_known(
 ])
 def test_listen_is_running_where_nothing_is_known(readiness, machine, old, blind, seen):
     machine.blind = blind
-    declaration = declared({'RESTARTER_READY': 'listen'})
-    noted = readiness.note(process(old or 0), declaration, False)
-    watch = readiness.watch(process(), declaration, 0.2, lambda: None, noted)
+    noted = readiness.note(process(old or 0), declares('listen'), False)
+    watch = readiness.watch(process(), declares('listen'), 0.2, lambda: None, noted)
     assert (watch.ready, watch.early) == (True, False)
     assert watch.seen == 'is ready when it is RUNNING: ' + seen
