@@ -1,5 +1,6 @@
 """How a program is started, what a child does that is forked, and that nobody else does it."""
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -84,25 +85,16 @@ def ended(process):
     return status, wrote
 
 
-def status_of(does, options, environment=None):
-    """Spawn a child that is forked and does something; return its wait status."""
+def of_child(does, options, environment=None):
+    """Spawn a child that is forked and does something; return its exit status, or its signal as a
+    negative number. `does` is called with its process, and returns whether it is as it has to be.
+    """
     process = program(options, kind=InChild)
-    process.does = does
+    process.does = lambda: os._exit(42 if does(process) else 1)
     spawn(process, environment or {})
-    return ended(process)[0]
-
-
-def exit_status_of(does, options, environment=None):
-    status = status_of(does, options, environment)
-    assert os.WIFEXITED(status)
-    return os.WEXITSTATUS(status)
-
-
-def open_inheritable(number):
-    """Open /dev/null with this number."""
-    null = os.open(os.devnull, os.O_RDWR)
-    assert fcntl.fcntl(null, fcntl.F_DUPFD, number) == number
-    os.close(null)
+    status = os.waitpid(process.pid, 0)[1]
+    options.close_parent_pipes(process.pipes)
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def is_open(number):
@@ -124,6 +116,8 @@ def test_a_program_is_started_without_a_fork(options, forks):
     assert ended(process) == (0, 'given\n')
     assert forks == []
 
+
+# What is done to a process and its surroundings, after which it has to be forked.
 
 def another_user(process, monkeypatch):
     process.config.uid = NOBODY if os.getuid() == 0 else 0
@@ -195,28 +189,27 @@ def test_what_is_configured_goes_before_what_is_given_and_that_before_supervisor
 
 # a child that is forked
 
+def ends_itself(process=None):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def test_a_signal_that_comes_before_exec_ends_the_child(noted, options):
-    status = status_of(lambda: os.kill(os.getpid(), signal.SIGTERM), options)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGTERM
-
-
-def test_one_that_comes_before_it_has_taken_the_handlers_away_ends_it_too(noted, options):
-    options.fork = lambda: os.fork() or os.kill(os.getpid(), signal.SIGTERM) or 0
-    status = status_of(lambda: None, options)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGTERM
+    assert of_child(ends_itself, options) == -signal.SIGTERM
+    # Before it has taken the handlers away, too.
+    options.fork = lambda: os.fork() or ends_itself() or 0
+    assert of_child(lambda process: True, options) == -signal.SIGTERM
     assert noted == []
 
 
 def test_the_child_has_the_mask_of_its_parent(noted, options):
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    assert exit_status_of(
-        lambda: os._exit(42 * (signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask)),
-        options) == 42
+    assert of_child(lambda process: signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask,
+                    options) == 42
 
 
 def test_the_child_alone_has_the_environment_that_it_is_given(options):
-    assert exit_status_of(lambda: os._exit(42 * (os.environ.get('WHOSE') == 'given')),
-                          options, {'WHOSE': 'given'}) == 42
+    assert of_child(lambda process: os.environ.get('WHOSE') == 'given', options,
+                    {'WHOSE': 'given'}) == 42
     assert 'WHOSE' not in os.environ
 
 
@@ -224,29 +217,21 @@ def test_the_child_does_not_try_each_number(options):
     closed = []
     options.close_fd = closed.append
     options.minfds = 10 ** 6
-    process = program(options, kind=InChild)
 
-    def child():
+    def child(process):
         turns = len(range(3, options.minfds))
         process._prepare_child_fds()
-        os._exit(42 if turns == 1 and not closed else 1)
-    process.does = child
-    spawn(process, {})
-    assert os.WEXITSTATUS(os.waitpid(process.pid, 0)[1]) == 42
+        return turns == 1 and not closed
+    assert of_child(child, options) == 42
 
 
 @pytest.mark.parametrize('minfds', [0, 3])
 def test_where_supervisor_would_close_nothing_the_child_closes_nothing(options, minfds):
     options.minfds = minfds
-    open_inheritable(200)
-    process = program(options, kind=InChild)
-
-    def child():
-        process._prepare_child_fds()
-        os._exit(42 if is_open(200) else 1)
-    process.does = child
-    spawn(process, {})
-    assert os.WEXITSTATUS(ended(process)[0]) == 42
+    null = os.open(os.devnull, os.O_RDWR)
+    assert fcntl.fcntl(null, fcntl.F_DUPFD, 200) == 200
+    os.close(null)
+    assert of_child(lambda process: process._prepare_child_fds() or is_open(200), options) == 42
 
 
 # nobody else
@@ -261,28 +246,23 @@ def test_other_forks_keep_their_handlers(noted):
 
 @pytest.mark.parametrize('kind', [Subprocess, InChild])
 @pytest.mark.parametrize('error', [None, ZeroDivisionError])
-def test_the_parent_is_as_before(kind, error, noted, options):
+def test_the_parent_is_as_before(kind, error, noted, options, monkeypatch):
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     process = program(options, kind=kind)
     process.does = lambda: None
     before = dict(vars(options)), set(vars(process)), vars(process.config).copy()
-    make = process.config.make_dispatchers
+    make = ProcessConfig.make_dispatchers
 
-    def interrupted(made):
+    def interrupted(config, made):
         # To this thread: as one to the process it could go to another one, of the test runner.
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
         if error:
             raise error
-        return make(made)
-    ProcessConfig.make_dispatchers, original = (
-        lambda self, made: interrupted(made), ProcessConfig.make_dispatchers)
-    try:
+        return make(config, made)
+    monkeypatch.setattr(ProcessConfig, 'make_dispatchers', interrupted)
+    with pytest.raises(error) if error else contextlib.nullcontext():
         spawn(process, {})
-        assert not error and ended(process)
-    except ZeroDivisionError:
-        assert error
-    finally:
-        ProcessConfig.make_dispatchers = original
+        ended(process)
     assert noted == [signal.SIGTERM]
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
     assert callable(signal.getsignal(signal.SIGTERM))
