@@ -20,8 +20,8 @@ from supervisor_restarter.restart.plan import Action, Plan, to_restart
 from supervisor_restarter.restart.processes import Orphans, Processes, comes_up
 from supervisor_restarter.restart.report import Report
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.slot import PENDING, Phase, Slot, slots_of
-from supervisor_restarter.restart.slot_restart import SPAWN, TURN, SlotRestart
+from supervisor_restarter.restart.slot import Phase, Slot, slots_of
+from supervisor_restarter.restart.slot_restart import LOOK_EVERY, SPAWN, TURN, SlotRestart
 
 # How long the work of one pass may hold supervisord's main loop, in seconds.
 SLICE = 0.04
@@ -37,8 +37,7 @@ class GroupRestart:
 
     `advance` is one pass: it lets the stories of the slots go on (see `SlotRestart`), and never
     waits. It goes on with those that have changed, whose time has come, whose turn it is, and which
-    may be spawned; with all only when the option `delay` has passed since it did so last. With
-    TIMEOUT the `outcome` comes before the restart has finished.
+    may be spawned. With TIMEOUT the `outcome` comes before the restart has finished.
 
     `clock` gives `monotonic()` and, for Supervisor's own times, `time()`, as the module time does.
     `readiness` says what a program declares of its readiness, and sees it; without it, RUNNING is
@@ -56,7 +55,7 @@ class GroupRestart:
         if settings.max_surge:
             check_names(group, self.plan)
         slots = {slot.name: slot for slot in slots_of(group, self.plan, readiness)}
-        self._agenda = _Agenda(settings.delay)
+        self._agenda = _Agenda()
         self._processes = Processes(supervisord, Configs(group, self.plan), readiness,
                                     settings.delay, self._agenda.changed.add)
         if settings.max_surge:
@@ -96,10 +95,7 @@ class GroupRestart:
         return self._report.ended is not None
 
     def due(self) -> float:
-        """Return the seconds until the next pass has something to do; 0 for at once.
-
-        It is at most the option `delay`.
-        """
+        """Return the seconds until the next pass has something to do; 0 for at once."""
         if self._at_once or self._down or self._next_turn():
             return 0.0
         times = [self._agenda.due()]
@@ -147,8 +143,7 @@ class GroupRestart:
     def advance(self, everything: bool = True, seconds: float = SLICE) -> None:
         """Make one pass, of about `seconds` at most; `due` tells when the next one is.
 
-        With `everything` false only those stories go on that have a reason to, unless the option
-        `delay` has passed since all of them did.
+        With `everything` false only those stories go on that have a reason to.
         """
         if self.finished:
             return
@@ -171,12 +166,9 @@ class GroupRestart:
         while self._at_once and self.clock.monotonic() < until:
             self._go_on(self._at_once.pop())
         all_seen = True
-        names, all_of_them = self._agenda.take(
-            self.clock.monotonic(), everything, busy=bool(self._down))
-        if all_of_them:
-            names.update(self._kept)
-            names.update(name for name, slot in self._report.slots.items()
-                         if slot.phase in PENDING or slot.second is not None)
+        names = self._agenda.take(self.clock.monotonic())
+        if everything:
+            names.update(self._kept, self._report.slots)
         for name in sorted(names):
             if name in self._kept:
                 self._look_at_kept(name)
@@ -298,7 +290,12 @@ class GroupRestart:
 
     def _look_at_kept(self, name: str) -> None:
         process = self.group.processes.get(name)
-        self._turns.note_coming(name, process is not None and comes_up(process))
+        comes = process is not None and comes_up(process)
+        self._turns.note_coming(name, comes)
+        if comes:
+            self._agenda.expect(name, self.clock.monotonic() + LOOK_EVERY, patient=False)
+        else:
+            self._agenda.forget(name)
 
     def _is_patient(self, slot: Slot) -> bool:
         """Whether nothing waits for this process to come up, but the end of the restart."""
@@ -317,13 +314,11 @@ class _Agenda:
     ones only the last time counts: so where many come up one by one, there is no pass for each.
     """
 
-    def __init__(self, delay: float):
+    def __init__(self) -> None:
         self.changed: Set[str] = set()
-        self._delay = delay
         self._up: Set[str] = set()
         self._looks: Dict[str, float] = {}
         self._patient: Dict[str, float] = {}
-        self._looked_at_all = -math.inf
 
     def note_up(self, name: str) -> None:
         """Let a patient one, which is up now, go on when nothing else is expected any more."""
@@ -346,21 +341,15 @@ class _Agenda:
         """Return when the next pass is due; a time that is past means at once."""
         if self.changed or (self._up and not self._looks and not self._patient):
             return -math.inf
-        return min(self._looked_at_all + self._delay, min(self._looks.values(), default=math.inf),
+        return min(min(self._looks.values(), default=math.inf),
                    max(self._patient.values(), default=math.inf))
 
-    def take(self, now: float, everything: bool, busy: bool) -> Tuple[Set[str], bool]:
-        """Return which ones go on now, and whether all the others do too.
-
-        That is so with `everything`, and when `delay` has passed since, unless there is much to do.
-        """
+    def take(self, now: float) -> Set[str]:
+        """Return which ones go on now."""
         names = self.changed | self._up
         self.changed.clear()
         self._up.clear()
         for times, next_time in ((self._looks, min), (self._patient, max)):
             if times and next_time(times.values()) <= now:
                 names.update([name for name, when in times.items() if when <= now])
-        if everything or (not busy and self._looked_at_all + self._delay <= now):
-            everything = True
-            self._looked_at_all = now
-        return names, everything
+        return names

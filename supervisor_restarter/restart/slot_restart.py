@@ -22,6 +22,9 @@ from supervisor_restarter.restart.slot import (
 # What a story waits for: that something changes, its turn, that its process may be spawned.
 CHANGE, TURN, SPAWN = 'change', 'turn', 'spawn'
 
+# How long a story is left alone where nothing tells of a change, in seconds. supervisord looks at
+# each process once a second too (supervisor/supervisord.py: runforever).
+LOOK_EVERY = 1.0
 
 CHANGING = (ProcessStates.STARTING, ProcessStates.STOPPING)
 
@@ -309,9 +312,10 @@ class SlotRestart:
         raise Failed(Faults.START_FAILED, why)
 
     def next_look(self) -> float:
-        """Return when time alone lets it go on, in monotonic seconds; infinity for never."""
+        """Return when it is to go on at the latest, in monotonic seconds."""
         slot, clock = self.slot, self.times.clock
-        now, when = clock.monotonic(), math.inf
+        now = clock.monotonic()
+        when = now + LOOK_EVERY
         second = slot.second
         for process in (slot.process,) if second is None else (slot.process, second):
             if process.get_state() != ProcessStates.RUNNING:

@@ -205,7 +205,7 @@ class Witness:
         return begun * size + min(begun, remainder)
 
     def removal_is_unnoticed(self) -> bool:
-        """Nothing tells a restart of that; it looks when `delay` has passed."""
+        """Nothing tells a restart of that before it looks."""
         gone = sum(1 for name in self.processes if not self.here(name))
         return gone > self.restart.info()['removed']
 
