@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 
 from supervisor.states import ProcessStates, SupervisorStates
 
+from supervisor_restarter.daemon.states import comes_up
 from supervisor_restarter.restart.configs import Configs
 from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.handover import (
@@ -17,7 +18,7 @@ from supervisor_restarter.restart.handover import (
 )
 from supervisor_restarter.restart.pacing import Times, Turns, pacing_for
 from supervisor_restarter.restart.plan import Action, Plan, to_restart
-from supervisor_restarter.restart.processes import Orphans, Processes, comes_up
+from supervisor_restarter.restart.processes import Orphans, Processes
 from supervisor_restarter.restart.report import Report
 from supervisor_restarter.restart.settings import Settings
 from supervisor_restarter.restart.slot import Phase, Slot, slots_of
