@@ -8,14 +8,8 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 from supervisor.states import ProcessStates, SupervisorStates
 
 from supervisor_restarter.daemon.states import comes_up
-from supervisor_restarter.restart.configs import Configs
 from supervisor_restarter.restart.faults import Faults
-from supervisor_restarter.restart.handover import (
-    HandOver,
-    check_names,
-    check_surge,
-    name_of_slot,
-)
+from supervisor_restarter.restart.handover import HandOver, check_surge, name_of_slot
 from supervisor_restarter.restart.pacing import Times, Turns, pacing_for
 from supervisor_restarter.restart.plan import Action, Plan, to_restart
 from supervisor_restarter.restart.processes import Orphans, Processes
@@ -53,15 +47,12 @@ class GroupRestart:
         self.settings = settings
         self.clock = clock
         self.plan = plan or to_restart(group)
-        if settings.max_surge:
-            check_names(group, self.plan)
         slots = {slot.name: slot for slot in slots_of(group, self.plan, readiness)}
         self._agenda = _Agenda()
-        self._processes = Processes(supervisord, Configs(group, self.plan), readiness,
-                                    settings.delay, self._agenda.changed.add)
+        self._processes = Processes(supervisord, group, self.plan, readiness, settings.delay,
+                                    self._agenda.changed.add)
         if settings.max_surge:
-            check_surge([slot for slot in slots.values() if not slot.found_down], self._processes,
-                        clock)
+            check_surge(slots, self._processes, clock)
         self._times = Times(settings, slots.values(), clock)
         self.report = Report(self.name, slots, self._times.began, self._processes.log)
         hand_over = HandOver(self._processes, clock)
@@ -250,8 +241,7 @@ class GroupRestart:
     def _end(self) -> None:
         self.report.give_answer()
         self.report.ended = self.clock.monotonic()
-        self._processes.configs.note()
-        self._processes.give_back()
+        self._processes.end()
         for slot in self._active.values():
             slot.close_watch()
             slot.part_logs()

@@ -104,6 +104,11 @@ class Slot:
         return self.planned.action == Action.REMOVE
 
     @property
+    def may_surge(self) -> bool:
+        """Whether its new process may be started beside the old one."""
+        return self.planned.action == Action.REPLACE and not self.found_down
+
+    @property
     def is_not_added_yet(self) -> bool:
         """Whether the restart has yet to add it to the group."""
         return self.planned.action == Action.ADD and self.phase in PENDING[:2]
