@@ -54,7 +54,7 @@ def test_what_happens_to_a_process_by_its_state(state, first_pass, when_down):
     restart = Restart(world)
     assert world.history == first_pass
     if when_down is not None:
-        restart.down('a').passes(0.3)  # somebody else's stop is given the time to see it down
+        restart.down('a').passes(0.31)  # somebody else's stop is given the time to see it down
         assert world.history == when_down
     if state == ProcessStates.UNKNOWN:
         assert restart.outcome == [fault('a', 'BAD_STATE: its state is UNKNOWN', 0x410)]
@@ -197,7 +197,7 @@ def test_a_process_is_looked_at_before_its_turn():
     restart.clock.forward(1.1)
     restart['b'].transition()
     restart.changed('b', running=True)
-    restart.advance(everything=False)
+    restart.passes(0.0)
     assert restart.stopped == ['b'] and restart.history[-1] == ('spawn', 'a')
 
 
@@ -577,13 +577,15 @@ def test_while_there_is_much_to_spawn_the_others_are_not_looked_at_again_and_aga
 
 
 @pytest.mark.parametrize('settings, seconds', [
-    (LATE, 0.2),  # the option delay
-    (SLOW, 10.0),  # SIGKILL after stopwaitsecs
-    (Settings(delay=50.0, timeout=3.0), 3.0),
-    (Settings(delay=2.0, timeout=30.0, stagger_factor=2), 2.0),
+    (LATE, 0.5),  # SIGKILL after stopwaitsecs
+    (Settings(timeout=0.3), 0.3),
+    (Settings(delay=0.4, timeout=30.0, stagger_factor=2), 0.4),
 ])
 def test_the_next_pass_is_due_when_time_alone_changes_something(settings, seconds):
-    assert begin('ab', settings).due() == pytest.approx(seconds, abs=0.01)
+    world = World(*'ab')
+    for name in 'ab':
+        world[name].config.stopwaitsecs = 0.5
+    assert Restart(world, settings).due() == pytest.approx(seconds, abs=0.01)
 
 
 @pytest.mark.parametrize('settings', [SLOW, rolling(1, delay=50.0)])
@@ -593,14 +595,13 @@ def test_the_next_pass_is_due_when_a_process_has_been_up_for_startsecs(settings)
     assert restart.passes(1.01).outcome is True
 
 
-def test_only_what_has_changed_is_looked_at_unless_the_delay_has_passed():
+def test_what_nobody_tells_of_is_seen_within_a_second_all_the_same():
     restart = begin('ab')
     restart['b'].die()
     restart.down('a')
     assert restart.history[2:] == [('spawn', 'a')]
-    restart.clock.forward(0.21)
-    restart.advance(everything=False)
-    assert restart.history[3:] == [('spawn', 'b')]
+    assert 0.9 < restart.due() < 1.0
+    assert restart.passes(1.0).spawned == ['a', 'b']
 
 
 def told(world):
@@ -617,10 +618,10 @@ def told(world):
 def test_where_many_come_up_one_by_one_only_the_last_one_makes_a_pass_due():
     world = World()
     for number, name in enumerate('abc', 1):
-        world.add(name, startsecs=number)
+        world.add(name, startsecs=number / 4)
     restart = told(world)
-    for name, left in (('a', 2.0), ('b', 1.0), ('c', 0.0)):
-        world.clock.forward(1.001)
+    for name, left in (('a', 0.5), ('b', 0.25), ('c', 0.0)):
+        world.clock.forward(0.251)
         world[name].transition()
         assert restart.due() == pytest.approx(left, abs=0.01)
     assert restart.due() == 0
