@@ -16,45 +16,31 @@ from supervisor_restarter.commands.options import (
 )
 from tests.unit.test_supervisorctl_restart_group import FakeProxy, run
 
-SECONDS = ': not a number of seconds'
 WRONG = [
     # action, options, sentence; RESTART, UPDATE, INFO, CANCEL are what the command calls them
-    (RESTART, '--min-ready-seconds soon', "invalid value for --min-ready-seconds 'soon'" + SECONDS),
-    (UPDATE, '--min-ready-seconds soon', "invalid value for --min-ready-seconds 'soon'" + SECONDS),
-    (RESTART, '--min-ready-seconds=', "invalid value for --min-ready-seconds ''" + SECONDS),
-    (RESTART, '--timeout 5s', "invalid value for --timeout '5s'" + SECONDS),
+    (RESTART, '--min-ready-seconds=', "invalid value for --min-ready-seconds '': not a number of "
+                                      'seconds'),
+    (UPDATE, '--timeout 5s', "invalid value for --timeout '5s': not a number of seconds"),
+    (RESTART, '--timeout -- 3', "invalid value for --timeout '--': not a number of seconds"),
     (RESTART, '--stagger-factor x', "invalid value for --stagger-factor 'x': not a whole number"),
-    (RESTART, '--only-running=yes', 'option --only-running must not have an argument'),
-    (RESTART, '--resume=web', 'option --resume must not have an argument'),
-    (RESTART, '--queue=1', 'option --queue must not have an argument'),
-    (RESTART, '--supersede=1', 'option --supersede must not have an argument'),
-    (RESTART, '--json=yes', 'option --json must not have an argument'),
-    (UPDATE, '--dry-run=1', 'option --dry-run must not have an argument'),
     (RESTART, '--re', 'option --re not a unique prefix'),
     (RESTART, '--max 1', 'option --max not a unique prefix'),
-    (RESTART, '--onlyrunning', 'option --onlyrunning not recognized'),
     (RESTART, '--only_running', 'option --only_running not recognized'),
-    (RESTART, '--process web_0', 'option --process not recognized'),
     (RESTART, '-z', 'option -z not recognized'),
     (RESTART, '--queue --supersede', '--queue and --supersede exclude each other'),
     (UPDATE, '--supersede --queue', '--queue and --supersede exclude each other'),
-    (UPDATE, '--resume', '--resume goes with RESTART, not with UPDATE'),
-    (UPDATE, '--reread', '--reread goes with RESTART, not with UPDATE'),
-    (RESTART, '--dry-run', '--dry-run goes with UPDATE, not with RESTART'),
-    (INFO, '--resume', '--resume goes with RESTART, not with INFO'),
-    (INFO, '--only-running', '--only-running goes with RESTART and UPDATE, not with INFO'),
-    (INFO, '--queue', '--queue goes with RESTART and UPDATE, not with INFO'),
-    (INFO, '--supersede', '--supersede goes with RESTART and UPDATE, not with INFO'),
-    (INFO, '--min-ready-seconds 3', '--min-ready-seconds goes with RESTART and UPDATE, not with '
-                                    'INFO'),
-    (INFO, '--dry-run', '--dry-run goes with UPDATE, not with INFO'),
-    (INFO, '--follow --no-wait', '--no-wait goes with RESTART and UPDATE, not with INFO'),
-    (CANCEL, '--follow', '--follow goes with INFO, not with CANCEL'),
+    *((RESTART, '--%s=1' % flag, 'option --%s must not have an argument' % flag)
+      for flag in ('only-running', 'resume', 'queue', 'supersede', 'json')),
+    *((action, '--' + option, '--%s goes with RESTART, not with %s' % (option, action.upper()))
+      for option in ('resume', 'reread') for action in (UPDATE, INFO, CANCEL)),
+    *((action, '--' + option, '--%s goes with RESTART and UPDATE, not with %s' % (
+        option.split()[0], action.upper())) for action in (INFO, CANCEL) for option in (
+            'only-running', 'queue', 'supersede', 'min-ready-seconds 3', 'no-wait')),
+    *((action, '--dry-run', '--dry-run goes with UPDATE, not with ' + action.upper())
+      for action in (RESTART, INFO)),
+    *((action, '--follow', '--follow goes with INFO, not with ' + action.upper())
+      for action in (UPDATE, CANCEL)),
     (CANCEL, '--quiet', '--quiet goes with RESTART and UPDATE and INFO, not with CANCEL'),
-    (CANCEL, '--only-running', '--only-running goes with RESTART and UPDATE, not with CANCEL'),
-    (CANCEL, '--resume', '--resume goes with RESTART, not with CANCEL'),
-    (UPDATE, '--follow', '--follow goes with INFO, not with UPDATE'),
-    (RESTART, '--timeout -- 3', "invalid value for --timeout '--'" + SECONDS),
 ]
 CONSOLE = {RESTART: 'a restart', UPDATE: '--update', INFO: '--info', CANCEL: '--cancel'}
 SUPERVISORCTL = {RESTART: 'restartgroup', UPDATE: 'updategroup', INFO: 'restartinfo',

@@ -66,13 +66,15 @@ def test_a_restart_replaces_every_process_with_the_configuration_that_it_has(tmp
     assert (plan.size, plan.config) == (2, None)
 
 
-def test_where_nothing_has_changed_everything_is_kept_though_its_log_has_a_name_by_now(tmp_path):
-    file = File(tmp_path, program())
+@pytest.mark.parametrize('restart, action', [(False, 'keep'), (True, 'replace')])
+def test_where_nothing_has_changed_each_slot_has_its_own_configuration_and_its_log_file(
+        tmp_path, restart, action):
+    file = File(tmp_path, program(numprocs=1))
     group = file.group()
-    plan = to_update(group, file.read())
-    assert told(plan) == {'web_0': ('keep',), 'web_1': ('keep',)}
-    for slot in plan.slots:
-        assert slot.config is group.processes[slot.name].config
+    file.write(program(numprocs=2))
+    plan = to_update(group, file.read(), restart)
+    assert told(plan) == {'web_0': (action,), 'web_1': ('add',)}
+    assert plan.slots[0].config is group.processes['web_0'].config
 
 
 @pytest.mark.parametrize('option, value, name', [
@@ -94,38 +96,22 @@ def test_each_kind_of_change_is_told_by_its_name_in_the_file(tmp_path, option, v
     # What redirects the output to the other log has no log of its own any more.
     names = ('stderr_logfile', name) if option == 'redirect_stderr' else (name,)
     assert told(plan) == dict.fromkeys(('web_0', 'web_1'), ('replace', *names))
-    assert 'secret' not in str([slot.struct() for slot in plan.slots])
+    assert [slot.struct() for slot in plan.slots] == [  # no values
+        {'name': slot, 'action': 'replace', 'changed': list(names)} for slot in ('web_0', 'web_1')]
 
 
-def test_a_plan_tells_no_values(tmp_path):
-    plan = changed(tmp_path, program(), program(environment='KEY="secret"'))
-    assert [slot.struct() for slot in plan.slots] == [
-        {'name': name, 'action': 'replace', 'changed': ['environment']}
-        for name in ('web_0', 'web_1')]
-
-
-def test_more_processes_are_added_and_fewer_are_removed(tmp_path):
-    assert told(changed(tmp_path, program(numprocs=1), program(numprocs=3))) == {
-        'web_0': ('keep',), 'web_1': ('add',), 'web_2': ('add',)}
-    plan = changed(tmp_path, program(numprocs=3), program(numprocs=1))
-    assert told(plan) == {'web_0': ('keep',), 'web_1': ('remove',), 'web_2': ('remove',)}
-    assert plan.size == 1
-
-
-def test_with_other_names_all_are_added_and_removed(tmp_path):
-    plan = changed(tmp_path, program(), program(process_name='w%(process_num)d'))
-    assert told(plan) == {'w0': ('add',), 'w1': ('add',), 'web_0': ('remove',),
-                          'web_1': ('remove',)}
-    assert str(plan) == '2 to add, 2 to remove'
-
-
-def test_with_a_restart_those_that_have_not_changed_are_replaced_too(tmp_path):
-    file = File(tmp_path, program(numprocs=1))
-    group = file.group()
-    file.write(program(numprocs=2))
-    plan = to_update(group, file.read(), restart=True)
-    assert told(plan) == {'web_0': ('replace',), 'web_1': ('add',)}
-    assert plan.slots[0].config is group.processes['web_0'].config  # and with it its log file
+@pytest.mark.parametrize('old, new, what, text', [
+    ({'numprocs': 1}, {'numprocs': 3}, {'web_0': 'keep', 'web_1': 'add', 'web_2': 'add'},
+     '2 to add, 1 to keep'),
+    ({'numprocs': 3}, {'numprocs': 1}, {'web_0': 'keep', 'web_1': 'remove', 'web_2': 'remove'},
+     '2 to remove, 1 to keep'),
+    ({}, {'process_name': 'w%(process_num)d'},
+     {'w0': 'add', 'w1': 'add', 'web_0': 'remove', 'web_1': 'remove'}, '2 to add, 2 to remove'),
+])
+def test_names_that_are_new_are_added_and_others_removed(tmp_path, old, new, what, text):
+    plan = changed(tmp_path, program(**old), program(**new))
+    assert told(plan) == {name: (action,) for name, action in what.items()}
+    assert (str(plan), plan.size) == (text, len(what) - list(what.values()).count('remove'))
 
 
 @pytest.mark.parametrize('state, new, action, runs', [
@@ -149,12 +135,11 @@ def test_what_is_down_is_started_if_it_is_to_run(tmp_path, state, new, action, r
     assert (slot.action, slot.runs) == (action, runs)
 
 
-def test_one_that_is_added_runs_if_it_starts_by_itself(tmp_path):
-    new = program(numprocs=3, autostart='false')
+@pytest.mark.parametrize('autostart, runs', [('false', False), ('true', True)])
+def test_one_that_is_added_runs_if_it_starts_by_itself(tmp_path, autostart, runs):
+    new = program(numprocs=3, autostart=autostart)
     assert [slot.runs for slot in changed(tmp_path, program(numprocs=2), new).slots] == [
-        False, False, False]
-    assert [slot.runs for slot in changed(tmp_path, program(numprocs=2),
-                                          program(numprocs=3)).slots] == [False, False, True]
+        False, False, runs]
 
 
 SEVERAL = """
@@ -168,16 +153,10 @@ command = /bin/sleep {seconds}
 """
 
 
-def test_of_several_programs_in_a_group_only_the_one_that_changed_is_replaced(tmp_path):
+def test_only_the_program_that_changed_is_replaced_and_none_for_the_priority_of_the_group(tmp_path):
     plan = changed(tmp_path, SEVERAL.format(priority=1, seconds=1),
-                   SEVERAL.format(priority=1, seconds=2))
+                   SEVERAL.format(priority=2, seconds=2))
     assert told(plan) == {'one': ('keep',), 'two': ('replace', 'command')}
-
-
-def test_the_priority_of_the_group_alone_replaces_nothing(tmp_path):
-    plan = changed(tmp_path, SEVERAL.format(priority=1, seconds=1),
-                   SEVERAL.format(priority=2, seconds=1))
-    assert told(plan) == {'one': ('keep',), 'two': ('keep',)}
     assert plan.config.priority == 2
 
 
