@@ -29,7 +29,6 @@ from tests.support.world import (
     GroupConfig,
     Machine,
     Manners,
-    Recorded,
     bugs_of_ours,
     let_time_pass,
     make_supervisord,
@@ -95,20 +94,6 @@ class FileConfig(Config):
 
     def get_path(self):
         return []
-
-
-class Remembering(Recorded):
-    """It knows with which command it was spawned."""
-
-    command = None
-
-    def spawn(self):
-        if not self.pid:
-            self.command = self.config.command
-        return super().spawn()
-
-
-FileConfig.makes = Remembering
 
 
 class Witness:

@@ -125,8 +125,9 @@ class Config:
         self.autorestart = AUTORESTART[autorestart]
 
     def make_process(self, group: Any) -> 'Recorded':
-        process = self.makes(self)
+        process = Recorded(self)
         process.group = group
+        self.options.made(process)
         return process
 
     def create_autochildlogs(self) -> None:
@@ -137,14 +138,26 @@ class Config:
             raise TypeError('expected str, bytes or os.PathLike object, not type')
         if process.manners.broken == 'no descriptors':
             raise OSError(errno.EMFILE, 'Too many open files')
-        return {}, {}
+        return self.options.dispatchers(process), {}
+
+
+for missing in ProcessConfig.req_param_names + ProcessConfig.optional_param_names:
+    if not hasattr(Config, missing):
+        setattr(Config, missing, None)
 
 
 class Recorded(Subprocess):
-    """A process with manners; the machine's history has who stopped and spawned it."""
+    """A process with manners; the machine's history has who stopped and spawned it.
+
+    `spawn_error`: why it cannot be spawned. `raises`: what spawn() raises. With `forgets_its_pid`
+    it has none when it could not be signalled, as in Supervisor 4.1. `command` is the one that it
+    was spawned with.
+    """
 
     last_pid = 0
     told_at = -NEVER  # to stop
+    spawn_error = raises = command = None
+    forgets_its_pid = False
 
     @property
     def manners(self) -> Manners:
@@ -154,13 +167,28 @@ class Recorded(Subprocess):
     def manners(self, manners: Manners) -> None:
         self.config.program.manners = manners
 
+    def behaves(self, **manners: Any) -> None:
+        """Let the process, and those that come after it, have such `Manners`."""
+        self.manners = self.config.options.children[self.pid] = Manners(**manners)
+
+    def die(self, exitstatus: int = -1) -> None:
+        """End, by a signal or with a status."""
+        status = signal.SIGKILL if exitstatus == -1 else exitstatus << 8
+        self.config.options.dies(self.pid, status)
+
     def get_execv_args(self) -> Tuple[str, List[str]]:
+        if self.spawn_error:
+            raise ProcessException(self.spawn_error)
         if self.manners.broken == 'no file':
             raise NotFound("can't find command '/bin/program'")
         return self.config.command, [self.config.command]
 
     def spawn(self) -> Optional[int]:
+        if self.raises:
+            raise self.raises
         machine = self.config.options
+        if not self.pid:
+            self.command = self.config.command
         if not self.pid or machine.who == 'restart':  # else Supervisor does nothing
             machine.note('spawn', self)
         machine.spawning = self
@@ -175,10 +203,10 @@ class Recorded(Subprocess):
     def kill(self, signum: int) -> Optional[str]:
         if signum == signal.SIGKILL:
             self.config.options.note('kill', self)
-        return super().kill(signum)
-
-
-Config.makes = Recorded
+        message = super().kill(signum)
+        if message and self.forgets_its_pid:
+            self.pid = 0
+        return message
 
 
 class Entry(NamedTuple):
@@ -193,7 +221,8 @@ class Entry(NamedTuple):
 class Machine(Clock):
     """What supervisord calls its `options`: the system below it. It is also the clock.
 
-    `watch` is called each time before supervisord sleeps, and with PROMPT when it has slept.
+    `watch` is called each time before supervisord sleeps, and with PROMPT when it has slept; `made`
+    with each process that a configuration makes; `dispatchers` gives those of one that is spawned.
     `wrappers` are the children that have a child, also those that have ended while that goes on;
     `paths` has who has been given a socket to notify, and `said` when they have first; `unheard`
     are those that could not.
@@ -230,6 +259,8 @@ class Machine(Clock):
         self.poller = SleepingPoller(self)
         self.signals = Signals(self)
         self.watch: Callable[..., None] = lambda slack=0.0: None
+        self.made: Callable[[Recorded], None] = lambda process: None
+        self.dispatchers: Callable[[Recorded], Dict] = lambda process: {}
         self.until = NEVER
         self._happens: List[Tuple[float, int, int]] = []  # when, to which child, which wait status
         self._last_pid = self.first_pid
@@ -531,80 +562,26 @@ def the_time_of(machine: Machine) -> Iterator[None]:
 
 # A supervisord without a main loop
 
-class ByHand(Recorded):
-    """A process that does what it is told, and what the test tells it to.
-
-    It ends when the test lets it `die`, or at once where its manners say so. `spawn_error`: why it
-    cannot be spawned. `raises`: what spawn() raises. With `forgets_its_pid` it has none when it
-    could not be signalled, as in Supervisor 4.1.
-    """
-
-    spawn_error = raises = None
-    forgets_its_pid = False
-
-    def get_execv_args(self) -> Tuple[str, List[str]]:
-        if self.spawn_error:
-            raise ProcessException(self.spawn_error)
-        return super().get_execv_args()
-
-    def spawn(self) -> Optional[int]:
-        if self.raises:
-            raise self.raises
-        return super().spawn()
-
-    def kill(self, signum: int) -> Optional[str]:
-        message = super().kill(signum)
-        if message and self.forgets_its_pid:
-            self.pid = 0
-        return message
-
-    def behaves(self, **manners: Any) -> None:
-        """Let the process, and those that come after it, have such `Manners`."""
-        self.manners = self.config.options.children[self.pid] = Manners(**manners)
-
-    def die(self, exitstatus: int = -1) -> None:
-        """End, by a signal or with a status, as supervisord sees it when it has reaped it."""
-        status = signal.SIGKILL if exitstatus == -1 else exitstatus << 8
-        self.config.options.dies(self.pid, status)
-
-
 class ConfigByHand(Config):
     """All that Supervisor compares; processes stop when the test lets them."""
 
-    makes = ByHand
     no_log: Optional[Exception] = None  # why it cannot have a log file
     stdout_logfile = stderr_logfile = '/log'
 
-    def __init__(self, machine: Machine, name: str, priority: int = 999, startsecs: int = 1):
-        super().__init__(machine, name, priority, startsecs)
+    def __init__(self, *settings: Any, **others: Any):
+        super().__init__(*settings, **others)
         self.program.manners = Manners(stops_after=NEVER)
 
     def create_autochildlogs(self) -> None:
         if self.no_log:
             raise self.no_log
 
-    def make_process(self, group: Any) -> ByHand:
-        made = super().make_process(group)
-        made.state = ProcessStates.STOPPED
-        self.options.made(made)
-        return made
-
-    def make_dispatchers(self, process: Recorded) -> Tuple[Dict, Dict]:
-        return self.options.dispatchers(process), {}
-
-
-for missing in ProcessConfig.req_param_names + ProcessConfig.optional_param_names:
-    if not hasattr(Config, missing):
-        setattr(Config, missing, None)
-
 
 class World:
     """A supervisord with one group `web`, without a main loop: the test makes the passes.
 
     `history` has what happened to processes: ('stop', name), ('spawn', name), ('kill', name).
-    `machine.made` is called with each process that a configuration makes, `machine.dispatchers`
-    gives those that it has when it is spawned. supervisord reaps a child as soon as it ends. When
-    the test is over, `leave` all worlds.
+    supervisord reaps a child as soon as it ends. When the test is over, `leave` all worlds.
     """
 
     opened: List['World'] = []
@@ -615,15 +592,13 @@ class World:
         self._time.__enter__()
         self.opened.append(self)
         self.history: List[Tuple[str, str]] = []
-        machine.made, machine.dispatchers = lambda process: None, lambda process: {}
         machine.fork_takes = 1e-6  # none dies at the very time at which it was spawned
         self.supervisord = make_supervisord(machine, ['web'])
         self.group = self.supervisord.process_groups['web']
         machine.signals.arrives = lambda signum: Supervisor.reap(self.supervisord)
-        machine.note = lambda what, process: None
+        machine.note = lambda what, process: self.history.append((what, process.config.name))
         for name in names:
             self.add(name, **settings)
-        machine.note = lambda what, process: self.history.append((what, process.config.name))
 
     @classmethod
     def leave(cls) -> None:
@@ -644,22 +619,22 @@ class World:
         return group
 
     def add(self, name: str, state: int = ProcessStates.RUNNING, group: Any = None,
-            **settings: Any) -> ByHand:
+            **settings: Any) -> Recorded:
         """Add a process, in this state, to a group."""
         group = group or self.group
         process = group.processes[name] = self.config(name, **settings).make_process(group)
         if state in (ProcessStates.RUNNING, ProcessStates.STARTING, ProcessStates.STOPPING):
-            note, self.machine.note = self.machine.note, lambda what, process: None
+            before = list(self.history)
             process.spawn()
             if state != ProcessStates.STARTING:
                 process.state, process.laststart = ProcessStates.RUNNING, 1.0
             if state == ProcessStates.STOPPING:
                 process.stop()
-            self.machine.note = note
+            self.history[:] = before
         process.state = state
         return process
 
-    def __getitem__(self, name: str) -> ByHand:
+    def __getitem__(self, name: str) -> Recorded:
         return self.group.processes[name]
 
     def states(self) -> Dict[str, str]:

@@ -124,6 +124,7 @@ def test_rolling_a_minute_is_enough_however_long_the_old_one_may_take_to_leave()
     world = World('a')
     world['a'].config.stopwaitsecs, world['a'].transition = 3600, lambda: None
     restart = Restart(world, ONE._replace(timeout=None), FakeReadiness(a='notify')).after(500.0)
+    del world['a'].transition
     assert restart.down('a').passes(60.9).outcome is None
     assert restart.passes(0.2).outcome == [not_ready('a', 'after 61 seconds: refused')]
 
