@@ -8,32 +8,17 @@ import os
 import signal
 
 import hypothesis.strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 from supervisor.medusa.asyncore_25 import ExitNow
-from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
 from supervisor.states import STOPPED_STATES, ProcessStates, SupervisorStates
-from supervisor.xmlrpc import RPCError as SupervisorsError
 
 from supervisor_restarter.daemon.listeners import Address
-from supervisor_restarter.daemon.mainloop import MainLoop
 from supervisor_restarter.restart.faults import Faults, RPCError
-from supervisor_restarter.restart.restarts import Restarts
-from supervisor_restarter.restart.settings import Limit, Settings
+from supervisor_restarter.restart.settings import Limit
+from tests.properties.machine import WHICH, Simulated, some_settings
 from tests.properties.searching import searches
-from tests.properties.witness import Broken, Witness
-from tests.support.world import (
-    AUTORESTART,
-    BEHAVED,
-    NEVER,
-    Config,
-    GroupConfig,
-    Machine,
-    Manners,
-    bugs_of_ours,
-    let_time_pass,
-    make_supervisord,
-    the_time_of,
-)
+from tests.properties.witness import Witness
+from tests.support.world import AUTORESTART, BEHAVED, NEVER, Config, GroupConfig, Manners
 
 FOUND = [ProcessStates.RUNNING] * 6 + [
     ProcessStates.STARTING, ProcessStates.STOPPED, ProcessStates.STOPPED, ProcessStates.EXITED,
@@ -64,28 +49,19 @@ LIMIT = st.one_of(st.integers(1, 4).map(Limit),
                   st.integers(1, 100).map(lambda share: Limit(share, True)))
 
 
-def some_settings(max_unavailable, max_surge):
-    return st.builds(
-        Settings, delay=st.sampled_from([0.2, 3.0, 1e6]),
-        timeout=st.sampled_from([0.1, 2.0, 5.0, 60.0, 1e6, None, None]),
-        stagger_factor=st.integers(1, 5),
-        max_unavailable=max_unavailable, max_surge=max_surge, min_ready_seconds=st.just(0.0),
-        only_running=st.just(False))
+def restarts(max_unavailable, max_surge):
+    return some_settings([0.2, 3.0, 1e6], [0.1, 2.0, 5.0, 60.0, 1e6, None, None], 5,
+                         max_unavailable, max_surge)
 
 
-SURGES = some_settings(st.one_of(NONE, NONE, LIMIT), LIMIT)
-SETTINGS = st.one_of(some_settings(NONE, NONE), some_settings(LIMIT, NONE), SURGES)
-
-WHICH = st.integers(0, 199)
+SURGES = restarts(st.one_of(NONE, NONE, LIMIT), LIMIT)
+SETTINGS = st.one_of(restarts(NONE, NONE), restarts(LIMIT, NONE), SURGES)
 
 # A wakeup descriptor, where something else has set one: a restart goes at supervisord's own pace.
 SOMEBODY_ELSES = open(os.devnull, 'wb', 0)
 
 
-class ARestart(RuleBasedStateMachine):
-    """Time passes as supervisord's main loop lets it pass; in between anybody does anything."""
-
-    began = False
+class ARestart(Simulated):
 
     @initialize(few=st.lists(PROCESS, max_size=6), times=st.sampled_from([1] * 8 + [6, 6, 6, 34]),
                 other=st.lists(PROCESS, min_size=1, max_size=2), own_pace=st.integers(0, 7),
@@ -93,17 +69,10 @@ class ARestart(RuleBasedStateMachine):
                 fork_takes=st.sampled_from([0.0001, 0.0001, 0.0001, 0.003, 0.04]), first=SETTINGS)
     def begin(self, few, times, other, own_pace, may_shut_down, fork_takes,
               first):
-        self.broken = []
+        self.begin_with(['web', 'db'])
         self.witnesses = {}
         self.ended = False
         self.may_shut_down = may_shut_down == 5
-        self.machine = Machine()
-        self.time = the_time_of(self.machine)
-        self.time.__enter__()
-        self.supervisord = make_supervisord(self.machine, ['web', 'db'])
-        self.rpc = SupervisorNamespaceRPCInterface(self.supervisord)
-        self.restarts = Restarts(self.supervisord, self.machine, self.machine.readiness)
-        self.mainloop = MainLoop(self.machine, self.restarts)
         self.own_pace = own_pace == 7
         if self.own_pace:
             self.machine.signals.descriptor = SOMEBODY_ELSES.fileno()
@@ -151,12 +120,6 @@ class ARestart(RuleBasedStateMachine):
 
     # who watches
 
-    def check(self, what, *arguments):
-        try:
-            what(*arguments)
-        except Broken as why:
-            self.broken.append(str(why))
-
     def is_seen(self, watched):
         self.check(self.witnesses[watched.process.group.config.name].sees, watched)
 
@@ -202,16 +165,6 @@ class ARestart(RuleBasedStateMachine):
         if not self.own_pace and self.machine.mood == SupervisorStates.RUNNING:
             for witness in self.witnesses.values():
                 self.check(witness.sleeps, slack)
-
-    def many(self):
-        return 100 + 10 * sum(len(group.processes)
-                              for group in self.supervisord.process_groups.values())
-
-    @invariant()
-    def promises_are_kept(self):
-        if self.began:
-            bugs = bugs_of_ours(self.machine)
-            assert not self.broken + bugs, '\n'.join(self.broken[:3] + bugs[:1])
 
     @invariant()
     def every_child_is_in_a_group(self):
@@ -294,8 +247,7 @@ class ARestart(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.001, 0.06, 0.3, 1.1, 6.0, 30.0]))
     def time_passes(self, seconds):
         try:
-            let_time_pass(self.supervisord, seconds,
-                          lambda: not self.ended and not self.broken, self.many)
+            self.let_pass(seconds, lambda: not self.ended)
         except ExitNow:
             self.ended = True
 
@@ -313,22 +265,10 @@ class ARestart(RuleBasedStateMachine):
     def group_of(self, name):
         return self.supervisord.process_groups[name]
 
-    def pick(self, which, group='web'):
-        group = self.group_of(group)
-        names = sorted(group.processes)
-        return group.processes[names[which % len(names)]] if names else None
-
     def touch(self, process):
         witness = self.witnesses.get(process.group.config.name)
         if witness is not None:
             witness.touch(process)
-
-    @rule(which=WHICH, status=st.sampled_from([signal.SIGKILL, 0, 256]))
-    def a_process_dies(self, which, status):
-        process = self.pick(which)
-        if process is not None and process.pid:
-            self.touch(process)
-            self.machine.dies(process.pid, status)
 
     @rule(which=WHICH, manners=MANNERS, all_of_them=st.booleans())
     def a_program_is_changed(self, which, manners, all_of_them):
@@ -351,31 +291,18 @@ class ARestart(RuleBasedStateMachine):
 
     # other users
 
-    def call(self, method, *arguments):
-        try:
-            getattr(self.rpc, method)(*arguments)
-        except SupervisorsError:
-            pass  # as they are told: it is not running, or it is
-
-    @rule(which=WHICH, method=st.sampled_from(['stopProcess', 'startProcess']))
-    def somebody_stops_or_starts_one(self, which, method):
-        process = self.pick(which)
-        if process is not None:
-            self.touch(process)
-            self.call(method, 'web:' + process.config.name, False)
-
     @rule(method=st.sampled_from(['stopProcess', 'startProcess']))
     def somebody_stops_or_starts_all(self, method):
-        for name, process in list(self.group_of('web').processes.items()):
+        for process in list(self.group.processes.values()):
             self.touch(process)
-            self.call(method, 'web:' + name, False)
+            self.call(method, process)
 
     @rule(which=WHICH, signum=st.sampled_from(['TERM', 'KILL', 'HUP']))
     def somebody_signals_one(self, which, signum):
         process = self.pick(which)
         if process is not None:
             self.touch(process)
-            self.call('signalProcess', 'web:' + process.config.name, signum)
+            self.call('signalProcess', process, signum)
 
     @rule(which=WHICH)
     def somebody_removes_one(self, which):
@@ -387,15 +314,15 @@ class ARestart(RuleBasedStateMachine):
     @rule(which=WHICH, made=PROCESS)
     def somebody_adds_one(self, which, made):
         name = 'p%03d' % which
-        if name not in self.supervisord.process_groups['web'].processes:
+        if name not in self.group.processes:
             self.add('web', name, *made)
 
     @rule(again=st.booleans())
     def somebody_removes_the_group(self, again):
-        group = self.supervisord.process_groups['web']
-        for name, process in group.processes.items():
+        group = self.group
+        for process in group.processes.values():
             self.touch(process)
-            self.call('stopProcess', 'web:' + name, False)
+            self.call('stopProcess', process)
             if process.pid:
                 self.machine.dies(process.pid, signal.SIGKILL)
         self.supervisord.reap()
@@ -411,18 +338,7 @@ class ARestart(RuleBasedStateMachine):
 
     # the end
 
-    def teardown(self):
-        if not self.began:
-            return
-        try:
-            if not self.broken:
-                self.everybody_behaves()
-        finally:
-            self.machine.mood = SupervisorStates.SHUTDOWN
-            self.mainloop.turn()  # so that its descriptors are closed
-            self.time.__exit__(None, None, None)
-
-    def everybody_behaves(self):
+    def all_ends_well(self):
         for group in self.supervisord.process_groups.values():
             for process in group.processes.values():
                 process.manners = BEHAVED

@@ -9,31 +9,18 @@ import signal
 from typing import NamedTuple
 
 import hypothesis.strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 from supervisor.datatypes import Automatic
-from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
 from supervisor.states import RUNNING_STATES, ProcessStates
-from supervisor.xmlrpc import RPCError as SupervisorsError
 
 from supervisor_restarter import plans
-from supervisor_restarter.daemon.mainloop import MainLoop
 from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.plan import Action, to_update
-from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
+from tests.properties.machine import WHICH, Simulated, some_settings
 from tests.properties.searching import searches
 from tests.properties.witness import text_of
-from tests.support.world import (
-    NEVER,
-    Config,
-    GroupConfig,
-    Machine,
-    Manners,
-    bugs_of_ours,
-    let_time_pass,
-    make_supervisord,
-    the_time_of,
-)
+from tests.support.world import NEVER, Config, GroupConfig, Manners
 
 FOUND = [ProcessStates.RUNNING] * 6 + [
     ProcessStates.STARTING, ProcessStates.STOPPED, ProcessStates.EXITED, ProcessStates.FATAL,
@@ -46,15 +33,9 @@ MANNERS = st.builds(
     ready_after=st.just(0.0), follows=st.sampled_from([0.0] * 3 + [0.3, NEVER]))
 
 
-def some_settings(timeouts, unavailable, surge):
-    return st.builds(
-        Settings, delay=st.sampled_from([0.2, 3.0]), timeout=st.sampled_from(timeouts),
-        stagger_factor=st.integers(1, 3), max_unavailable=st.sampled_from(unavailable).map(Limit),
-        max_surge=st.sampled_from(surge).map(Limit), min_ready_seconds=st.just(0.0),
-        only_running=st.just(False))
-
-
-SETTINGS = some_settings([0.1, 5.0, 60.0], [0, 1, 2], [0, 1, 2])
+def updates(timeouts, unavailable, surge):
+    return some_settings([0.2, 3.0], timeouts, 3, st.sampled_from(unavailable).map(Limit),
+                         st.sampled_from(surge).map(Limit))
 
 
 class Program(NamedTuple):
@@ -206,34 +187,21 @@ class Witness:
                         '%s is %s, with its old configuration' % (name, phases[name]))
 
 
-class AnUpdate(RuleBasedStateMachine):
-    """Time passes as supervisord's main loop lets it pass; in between anybody does anything."""
-
-    began = False
+class AnUpdate(Simulated):
 
     @initialize(file=FILE, found=st.lists(st.tuples(st.sampled_from(FOUND), MANNERS), min_size=6,
                                           max_size=6))
     def begin(self, file, found):
-        self.broken, self.witness = [], None
-        self.machine = machine = Machine()
-        machine.identifier, machine.process_group_configs = 'supervisor', []
-        self.time = the_time_of(machine)
-        self.time.__enter__()
-        self.supervisord = make_supervisord(machine, [])
-        self.rpc = SupervisorNamespaceRPCInterface(self.supervisord)
-        self.restarts = Restarts(self.supervisord, machine, machine.readiness)
-        self.mainloop = MainLoop(machine, self.restarts)
+        self.begin_with([])
+        self.witness = None
+        self.machine.process_group_configs = []
         self.file = file
         self.add_group()
         for process, (state, manners) in zip(self.group.processes.values(), found):
             self.let_be(process, state, manners)
-        machine.note = self.somebody_does
-        machine.fork_takes = 0.001
+        self.machine.note = self.somebody_does
+        self.machine.fork_takes = 0.001
         self.began = True
-
-    @property
-    def group(self):
-        return self.supervisord.process_groups.get('web')
 
     def read(self):
         """What reading the file gives: new objects each time."""
@@ -260,12 +228,6 @@ class AnUpdate(RuleBasedStateMachine):
 
     # who watches
 
-    def check(self, what, *arguments):
-        try:
-            what(*arguments)
-        except (AssertionError, KeyError) as why:
-            self.broken.append('%s: %s' % (type(why).__name__, why))
-
     def somebody_does(self, what, process):
         if what == 'kill':
             return  # one that was told to stop long ago
@@ -290,15 +252,13 @@ class AnUpdate(RuleBasedStateMachine):
         restart.advance = watched
 
     @invariant()
-    def promises_are_kept(self):
+    def nothing_is_left_in_supervisord(self):
         if self.began:
-            bugs = bugs_of_ours(self.machine)
-            assert not self.broken + bugs, '\n'.join(self.broken[:3] + bugs[:1])
             assert self.witness is not None or not self.machine.socket_map
 
     # the update
 
-    @rule(chosen=SETTINGS, restart=st.booleans())
+    @rule(chosen=updates([0.1, 5.0, 60.0], [0, 1, 2], [0, 1, 2]), restart=st.booleans())
     def somebody_updates(self, chosen, restart):
         self.mainloop.prepare()
         try:
@@ -331,51 +291,29 @@ class AnUpdate(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.001, 0.3, 1.1, 6.0, 30.0]))
     def time_passes(self, seconds):
-        let_time_pass(self.supervisord, seconds, lambda: not self.broken, lambda: 199)
+        self.let_pass(seconds)
 
     # everybody else
 
-    def pick(self, which):
-        names = sorted(self.group.processes) if self.group is not None else []
-        if not names:
-            return None
-        process = self.group.processes[names[which % len(names)]]
+    def touch(self, process):
         if self.witness is not None:
             self.witness.touched.add(Witness.slot_of(process.config.name))
-        return process
 
-    @rule(which=st.integers(0, 7), status=st.sampled_from([signal.SIGKILL, 0, 256]))
-    def a_process_dies(self, which, status):
-        process = self.pick(which)
-        if process is not None and process.pid:
-            self.machine.dies(process.pid, status)
-
-    @rule(which=st.integers(0, 7), manners=MANNERS)
+    @rule(which=WHICH, manners=MANNERS)
     def a_program_is_changed(self, which, manners):
         process = self.pick(which)
         if process is not None:
+            self.touch(process)
             process.manners = manners
 
-    @rule(which=st.integers(0, 7), method=st.sampled_from(['stopProcess', 'startProcess']))
-    def somebody_stops_or_starts_one(self, which, method):
-        process = self.pick(which)
-        if process is not None:
-            self.call(method, process)
-
-    def call(self, method, process):
-        try:
-            getattr(self.rpc, method)('web:' + process.config.name, False)
-        except SupervisorsError:
-            pass  # as they are told: it is not running, or it is
-
-    @rule(which=st.integers(0, 7))
+    @rule(which=WHICH)
     def somebody_restarts_one(self, which):
         """As supervisorctl does it: start, as soon as it is down."""
         process = self.pick(which)
         if process is not None and process.get_state() in RUNNING_STATES:
+            self.touch(process)
             self.call('stopProcess', process)
-            let_time_pass(self.supervisord, 15.0, lambda: process.pid and not self.broken,
-                          lambda: 199)
+            self.let_pass(15.0, lambda: process.pid)
             self.call('startProcess', process)
 
     @rule()
@@ -391,17 +329,8 @@ class AnUpdate(RuleBasedStateMachine):
 
     # the end
 
-    def teardown(self):
-        if not self.began:
-            return
-        try:
-            if not self.broken:
-                self.another_update_finishes_it()
-        finally:
-            self.mainloop._give_back()
-            self.time.__exit__(None, None, None)
-
-    def another_update_finishes_it(self):
+    def all_ends_well(self):
+        """Another update finishes it."""
         self.everybody_behaves()
         self.somebody_updates(Settings(timeout=60.0, max_unavailable=Limit(1)), False)
         self.everybody_behaves()
@@ -428,7 +357,7 @@ class ARelease(AnUpdate):
 
     @initialize(file=st.dictionaries(st.sampled_from(NAMES), PROGRAM, min_size=2, max_size=4),
                 slowly=st.sampled_from([0.4, 3.0, NEVER]),
-                chosen=some_settings([5.0, 60.0], [0, 1, 1, 1, 2], [0, 0, 0, 1]))
+                chosen=updates([5.0, 60.0], [0, 1, 1, 1, 2], [0, 0, 0, 1]))
     def begin(self, file, slowly, chosen):
         AnUpdate.begin(self, file, [(ProcessStates.RUNNING, Manners(stops_after=slowly))] * 6)
         self.there_is_a_release(3)
