@@ -88,6 +88,22 @@ class Restart(GroupRestart):
         self.advance()
         return self
 
+    def let(self, name, *deeds):
+        """Let a process do something, or have it done, of which nobody tells the restart."""
+        for deed in deeds:
+            getattr(self[name], deed)()
+        return self
+
+    def cancel(self):
+        super().cancel()
+        return self
+
+    def told(self, name, running=False):
+        """Tell that a process has changed its state, and make a pass."""
+        self.changed(name, running)
+        self.advance(everything=False)
+        return self
+
     def ready(self, name):
         """Let a process become ready, and make a pass."""
         self.watches[name].becomes_ready()

@@ -72,7 +72,7 @@ def test_samples_of_states_join_into_stretches():
 @pytest.mark.parametrize('pacing', engine.PACINGS)
 @pytest.mark.parametrize('order', engine.ORDERS)
 def test_a_restart_looks_at_a_process_as_often_in_a_large_group_as_in_a_small_one(order, pacing):
-    assert engine.looks(400, order, pacing) < 1.2 * engine.looks(100, order, pacing)
+    assert engine.looks(200, order, pacing) < 1.2 * engine.looks(50, order, pacing)
 
 
 PLAN = comparison.Plan(sizes=(1, 10), repetitions=1, share=1.0, wanted=())

@@ -181,11 +181,7 @@ def test_a_process_whose_socket_cannot_be_had_comes_up_all_the_same_and_is_a_fau
 
 @pytest.mark.parametrize('value, watched', [(URL, True), ('notify', False)])
 def test_one_that_somebody_else_spawns_is_asked_where_that_can_be(value, watched):
-    restart = declaring('a', value=value)
-    restart['a'].die()
-    restart['a'].spawn()
-    restart.changed('a', running=False)
-    restart.advance(everything=False)
+    restart = declaring('a', value=value).let('a', 'die', 'spawn').told('a')
     assert ('a' in restart.watches) == watched
     assert restart.passes(1.1).finished != watched
 
@@ -193,10 +189,7 @@ def test_one_that_somebody_else_spawns_is_asked_where_that_can_be(value, watched
 def test_the_watch_of_a_process_that_was_replaced_says_nothing_of_the_new_one():
     restart = declaring('a', startsecs=5).down('a')
     first = restart.watches['a']
-    restart.ready('a')
-    restart['a'].stop()
-    restart['a'].die()
-    restart['a'].spawn()
+    restart.ready('a').let('a', 'stop', 'die', 'spawn')
     restart.advance()
     assert first.closed and restart.watches['a'] is not first
     assert not restart.passes(6.0).finished
@@ -291,10 +284,7 @@ def test_others_of_a_process_group_that_stay_are_a_warning_and_no_fault(settings
 
 def test_those_of_a_process_that_somebody_else_has_restarted_are_a_warning_too():
     restart, _ = orphaned('ab', ONE)
-    restart['a'].stop()
-    restart['a'].die()
-    restart['a'].spawn()
-    assert restart.down('b').passes(2.2).outcome is True
+    assert restart.let('a', 'stop', 'die', 'spawn').down('b').passes(2.2).outcome is True
     assert [warning['name'] for warning in restart.info()['warnings']] == ['a']
 
 
@@ -322,8 +312,7 @@ def test_a_process_is_started_when_the_others_of_its_group_have_followed(setting
 
 def test_those_of_its_group_that_stay_hold_it_up_for_a_second():
     restart, _ = orphaned('a', startsecs=0)
-    restart.cancel()
-    assert restart.down('a').passes(0.9).history == [('stop', 'a')]
+    assert restart.cancel().down('a').passes(0.9).history == [('stop', 'a')]
     assert restart.passes(0.2).history == [('stop', 'a'), ('spawn', 'a')]
 
 
@@ -335,7 +324,6 @@ def test_one_that_has_ended_by_itself_is_started_at_once():
 
 def test_whom_somebody_else_starts_meanwhile_is_started_once():
     restart, _ = orphaned('a')
-    restart.down('a').passes(0.5)['a'].spawn()
-    restart.passes(5.0)
+    restart.down('a').passes(0.5).let('a', 'spawn').passes(5.0)
     assert (restart.outcome, restart.states) == (True, {'a': 'RUNNING'})
     assert restart.history == [('stop', 'a'), ('spawn', 'a')]

@@ -195,15 +195,14 @@ def test_a_process_is_looked_at_before_its_turn():
     restart = begin('ab', rolling(1)).down('b')
     restart['a'].die()  # nobody has said so
     restart.clock.forward(1.1)
-    restart['b'].transition()
+    restart.let('b', 'transition')
     restart.changed('b', running=True)
     restart.passes(0.0)
     assert restart.stopped == ['b'] and restart.history[-1] == ('spawn', 'a')
 
 
 def test_none_goes_down_before_all_that_has_changed_is_seen():
-    restart = begin('abcd', rolling(1)).down('d').after(1.1).down('c')
-    restart['d'].die()
+    restart = begin('abcd', rolling(1)).down('d').after(1.1).down('c').let('d', 'die')
     restart.changed('d', running=False)
     takes(restart.world, SLICE, restart['c'], 'transition')
     restart.clock.forward(1.1)
@@ -270,9 +269,9 @@ def test_a_new_process_counts_when_it_has_been_up_for_min_ready_seconds():
 def test_one_that_is_replaced_unseen_has_to_be_up_for_min_ready_seconds_itself():
     restart = begin('a', SLOW._replace(min_ready_seconds=4.0)).down('a').passes(4.0)
     restart['a'].die(1)
-    restart['a'].spawn()
+    restart.let('a', 'spawn')
     restart.clock.forward(1.1)
-    restart['a'].transition()
+    restart.let('a', 'transition')
     restart.advance()
     assert restart.passes(3.0).outcome is None
     assert restart.passes(1.5).outcome is True
@@ -294,8 +293,7 @@ def test_after_other_faults_the_timeout_is_the_last_in_their_list():
 
 
 def test_a_cancelled_restart_settles_and_answers_when_all_are_up():
-    restart = begin('abc', rolling(1))
-    restart.cancel()
+    restart = begin('abc', rolling(1)).cancel()
     restart.advance()
     assert (restart.outcome, restart.info()['state']) == (None, 'SETTLING')
     assert restart.down('c').after(1.01).texts == [
@@ -418,9 +416,7 @@ def test_each_fault_is_a_warning_in_the_log_and_begin_and_end_are_lines():
 # Somebody else
 
 def test_one_that_somebody_else_stops_while_it_waits_stays_down():
-    restart = begin('abc', rolling(1))
-    restart['a'].stop()
-    restart['a'].die()
+    restart = begin('abc', rolling(1)).let('a', 'stop', 'die')
     restart.down('c').after(1.01).advance()
     assert 'a' not in restart.spawned
     assert restart.outcome[0] == fault('a', 'START_FAILED: stopped by somebody else')
@@ -432,9 +428,7 @@ def test_one_that_dies_by_itself_while_it_waits_is_started_at_once():
 
 
 def test_one_that_somebody_else_has_started_is_not_spawned_twice():
-    restart = begin('a')
-    restart['a'].die()
-    restart['a'].spawn()
+    restart = begin('a').let('a', 'die', 'spawn')
     restart.advance()
     assert restart.after(1.01).outcome is True
     assert restart.history == [('stop', 'a'), ('spawn', 'a')]
@@ -470,16 +464,14 @@ def test_a_group_that_somebody_stops_and_removes_is_a_bad_group():
 
 
 def test_one_that_was_replaced_while_it_waited_is_not_stopped():
-    restart = begin('ab', rolling(1)).after(5)
-    restart['a'].die()
+    restart = begin('ab', rolling(1)).after(5).let('a', 'die')
     restart['a'].spawn()  # Supervisor's autorestart
     assert restart.down('b').after(1.01).outcome is True
     assert restart.stopped == ['b']
 
 
 def test_a_removed_process_is_not_spawned_and_an_added_one_is_left_alone():
-    restart = begin('ab')
-    restart['a'].die()
+    restart = begin('ab').let('a', 'die')
     del restart.group.processes['a']
     restart.world.add('new')
     assert restart.down('b').after(1.01).outcome is True
@@ -596,9 +588,7 @@ def test_the_next_pass_is_due_when_a_process_has_been_up_for_startsecs(settings)
 
 
 def test_what_nobody_tells_of_is_seen_within_a_second_all_the_same():
-    restart = begin('ab')
-    restart['b'].die()
-    restart.down('a')
+    restart = begin('ab').let('b', 'die').down('a')
     assert restart.history[2:] == [('spawn', 'a')]
     assert 0.9 < restart.due() < 1.0
     assert restart.passes(1.0).spawned == ['a', 'b']

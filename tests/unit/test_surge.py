@@ -298,8 +298,7 @@ def test_the_events_of_both_processes_turn_to_their_slot():
 # Somebody else, in mid-surge
 
 def test_a_slot_that_somebody_stops_is_a_fault_and_its_successor_goes():
-    restart = begin('a', readiness=FakeReadiness(a=URL))
-    restart['a'].stop()
+    restart = begin('a', readiness=FakeReadiness(a=URL)).let('a', 'stop')
     looks = restart.watches['a.new'].looks
     restart.passes(1.0)
     assert restart.watches['a.new'].looks > looks  # else it would be due for ever
@@ -320,21 +319,17 @@ def test_an_old_one_that_dies_has_its_successor_all_the_same():
 def test_an_old_one_that_supervisor_has_started_again_goes_when_the_new_one_is_up():
     restart = begin('a').down('a')
     restart['a'].state = ProcessStates.EXITED
-    restart['a'].spawn()
-    restart.passes(1.1).down('a.old')
+    restart.let('a', 'spawn').passes(1.1).down('a.old')
     assert (restart.outcome, restart.names) == (True, ['a'])
 
 
 def test_the_old_one_has_a_second_after_somebody_stopped_it_and_may_be_back_then():
-    restart = begin('a')
-    restart['a'].stop()
-    restart.down('a').passes(0.9)['a'].spawn()
+    restart = begin('a').let('a', 'stop').down('a').passes(0.9).let('a', 'spawn')
     assert restart.passes(1.2).down('a.old').outcome is True
 
 
 def test_a_successor_that_somebody_stops_is_a_fault_and_the_old_one_serves():
-    restart = begin('a')
-    restart['a.new'].stop()
+    restart = begin('a').let('a.new', 'stop')
     assert restart.down('a.new').passes(1.2).outcome[0] == BY_OTHERS
     assert restart.states == {'a': 'RUNNING'}
 
@@ -350,13 +345,9 @@ def test_a_slot_that_is_removed_takes_its_successor_along():
 
 def test_one_that_leaves_and_is_started_again_by_somebody_is_stopped_all_the_same():
     readiness = FakeReadiness()
-    restart = begin('a', readiness=readiness).passes(1.1)
-    restart['a.old'].die()
-    restart['a.old'].spawn()
+    restart = begin('a', readiness=readiness).passes(1.1).let('a.old', 'die', 'spawn')
     readiness.orphaned = {restart['a.old'].pid}
-    restart.changed('a.old', running=False)
-    restart.advance(everything=False)
-    restart.down('a.old').passes(1.1)
+    restart.told('a.old').down('a.old').passes(1.1)
     assert (restart.outcome, restart.names) == (True, ['a'])
     assert 'pid %d has ended' % min(readiness.orphaned) in restart.info()['warnings'][0]['text']
 
@@ -369,9 +360,7 @@ def test_a_leaving_process_that_is_not_in_the_group_any_more_takes_nobody_along(
 
 
 def test_when_it_settles_the_successor_goes_also_while_somebody_stops_the_old_one():
-    restart = begin('a')
-    restart['a'].stop()
-    restart.cancel()
+    restart = begin('a').let('a', 'stop').cancel()
     assert restart.passes(0.1).history == [('spawn', 'a.new'), ('stop', 'a'), ('stop', 'a.new')]
     restart.down('a.new').down('a').passes(1.2)
     assert restart.finished and restart.names == ['a']
@@ -380,9 +369,7 @@ def test_when_it_settles_the_successor_goes_also_while_somebody_stops_the_old_on
 def test_an_old_one_that_becomes_unknown_before_the_hand_over_is_a_fault():
     restart = begin('a')
     restart['a'].change_state(ProcessStates.UNKNOWN)
-    restart.changed('a', running=False)
-    restart.advance(everything=False)
-    assert restart.down('a.new').outcome == [
+    assert restart.told('a').down('a.new').outcome == [
         fault('a', 'BAD_STATE: its state became UNKNOWN', 0x410)]
 
 

@@ -195,9 +195,7 @@ def test_what_is_down_and_is_not_to_run_has_its_new_configuration_and_stays_down
 
 
 def test_one_that_supervisor_restarts_while_it_waits_is_replaced_all_the_same():
-    begun = update('ab', 'a=replace b=replace', ROLLING)
-    begun['a'].die()
-    begun['a'].spawn()
+    begun = update('ab', 'a=replace b=replace', ROLLING).let('a', 'die', 'spawn')
     begun['a'].change_state(ProcessStates.RUNNING)
     begun.changed('a', running=True)
     assert begun.down('b').passes(1.1).history[-1] == ('stop', 'a')
@@ -206,17 +204,12 @@ def test_one_that_supervisor_restarts_while_it_waits_is_replaced_all_the_same():
 
 @pytest.mark.parametrize('word', ['a=replace', 'a=remove'])
 def test_what_somebody_else_starts_in_between_is_the_old_one_and_a_fault(word):
-    begun = update('a', word)
-    begun['a'].die()
-    begun['a'].spawn()
-    begun.changed('a', running=False)
-    begun.advance(everything=False)
+    begun = update('a', word).let('a', 'die', 'spawn').told('a')
     assert (begun.outcome, begun.says) == ([BY_OTHERS], 'a')
 
 
 def test_what_somebody_restarts_while_it_waits_has_its_old_configuration_and_is_a_fault():
-    begun = update('ab', 'a=replace b=replace', ROLLING)
-    begun['a'].stop()
+    begun = update('ab', 'a=replace b=replace', ROLLING).let('a', 'stop')
     begun.down('a')['a'].spawn()
     begun['a'].change_state(ProcessStates.RUNNING)
     begun.changed('a', running=True)
@@ -227,8 +220,7 @@ def test_what_somebody_restarts_while_it_waits_has_its_old_configuration_and_is_
 def test_cancelled_each_slot_is_wholly_old_or_wholly_new():
     begun = update('abcd', 'a=replace b=replace c=replace d=remove e=add', ROLLING).passes(1.1)
     assert begun.history == [('spawn', 'e'), ('stop', 'c')]
-    begun.cancel()
-    assert begun.down('c').passes(1.1).finished and begun.outcome.code == 0x451
+    assert begun.cancel().down('c').passes(1.1).finished and begun.outcome.code == 0x451
     assert begun.says == 'a b C d E'
     assert begun.history == [('spawn', 'e'), ('stop', 'c'), ('spawn', 'c')]
 
