@@ -62,6 +62,7 @@ SOMEBODY_ELSES = open(os.devnull, 'wb', 0)
 
 
 class ARestart(Simulated):
+    """Restarts of two groups, whatever anybody does."""
 
     @initialize(few=st.lists(PROCESS, max_size=6), times=st.sampled_from([1] * 8 + [6, 6, 6, 34]),
                 other=st.lists(PROCESS, min_size=1, max_size=2), own_pace=st.integers(0, 7),

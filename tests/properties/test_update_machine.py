@@ -188,6 +188,7 @@ class Witness:
 
 
 class AnUpdate(Simulated):
+    """Updates of a group, whatever its file and anybody else do."""
 
     @initialize(file=FILE, found=st.lists(st.tuples(st.sampled_from(FOUND), MANNERS), min_size=6,
                                           max_size=6))
