@@ -62,20 +62,6 @@ def test_what_happens_to_a_process_by_its_state(state, first_pass, when_down):
         assert restart.passes(1.01).outcome is True
 
 
-def test_a_process_is_started_as_soon_as_it_is_down():
-    restart = begin('abc').down('b')
-    assert restart.history[3:] == [('spawn', 'b')]
-    restart.down('a', 'c')
-    assert restart.history[4:] == [('spawn', 'a'), ('spawn', 'c')]
-
-
-def test_the_call_ends_when_all_are_running_and_not_before():
-    restart = begin('ab').down('a', 'b').after(0.99)
-    assert (restart.outcome, restart.finished) == (None, False)
-    restart.after(0.02)
-    assert (restart.outcome, restart.finished) == (True, True)
-
-
 def test_an_empty_group_is_restarted_at_once():
     restart = begin()
     assert (restart.outcome, restart.info()['total']) == (True, 0)
@@ -125,11 +111,12 @@ def test_a_batch_is_not_missed_when_no_pass_ran_at_its_time():
 
 # Rolling
 
-def test_never_more_than_the_limit_are_down_and_the_next_goes_in_the_same_pass():
+def test_never_more_than_the_limit_are_down_the_next_goes_in_the_same_pass_and_failed_ones_count():
     restart = begin('abcd', rolling(2))
     assert restart.history == [('stop', 'd'), ('stop', 'c')]
     restart.down('d').after(1.01)
     assert restart.history[2:] == [('spawn', 'd'), ('stop', 'b')]
+    assert restart.down('c').down('c').history[4:] == [('spawn', 'c')]  # b is still stopping
 
 
 @pytest.mark.parametrize('percentage, expected', [(25, 1), (50, 2), (51, 3), (0.1, 1), (100, 4)])
@@ -146,11 +133,6 @@ def test_a_broken_release_uses_the_window_up_and_the_rest_is_left():
     assert restart.outcome == [fault('i', QUICK), fault('j', QUICK), fault(
         '', 'STOPPED_EARLY: 2 failed, 8 of 10 processes left as they were', 0x450)]
     assert {name: restart[name].pid for name in 'abcdefgh'} == old
-
-
-def test_one_that_fails_narrows_the_window():
-    restart = begin('abcd', rolling(2)).down('d').down('d')
-    assert restart.stopped == ['d', 'c']  # c is still stopping, d has failed
 
 
 def test_one_that_is_not_running_yet_counts_against_the_window():
@@ -511,25 +493,19 @@ def test_what_somebody_does_between_a_look_and_a_spawn_counts(meanwhile, spawned
 
 # When the next pass is due
 
-def test_spawns_are_cut_into_slices_and_the_next_pass_is_due_at_once():
-    restart = begin('abcdef')
-    for process in restart.group.processes.values():
-        takes(restart.world, SLICE * 0.4, process, 'spawn')
-        process.die()
-    restart.advance()
-    assert len(restart.spawned) == 2
-    assert restart.due() == 0
-
-
-def test_stops_are_cut_into_slices_too():
+def test_stops_and_spawns_are_cut_into_slices_and_the_next_pass_is_due_at_once():
     world = World(*'abcdef')
     for process in world.group.processes.values():
-        takes(world, SLICE * 0.4, process, 'stop')
+        for method in ('stop', 'spawn'):
+            takes(world, SLICE * 0.4, process, method)
     restart = Restart(world)
-    assert len(restart.stopped) == 3
-    assert restart.due() == 0
+    assert (len(restart.stopped), restart.due()) == (3, 0)
     restart.advance(everything=False)
     assert len(restart.stopped) == 6
+    for name in 'abcdef':
+        restart.let(name, 'die')
+    restart.advance()
+    assert (len(restart.spawned), restart.due()) == (2, 0)
 
 
 def test_looks_are_cut_into_slices_too():
@@ -581,13 +557,14 @@ def test_the_next_pass_is_due_when_time_alone_changes_something(settings, second
 
 
 @pytest.mark.parametrize('settings', [SLOW, rolling(1, delay=50.0)])
-def test_the_next_pass_is_due_when_a_process_has_been_up_for_startsecs(settings):
+def test_the_call_ends_when_all_are_running_and_not_before_and_that_pass_is_due(settings):
     restart = begin('a', settings).down('a')
     assert restart.due() == pytest.approx(1.0, abs=0.01)
-    assert restart.passes(1.01).outcome is True
+    assert (restart.passes(0.99).outcome, restart.finished) == (None, False)
+    assert (restart.passes(0.02).outcome, restart.finished) == (True, True)
 
 
-def test_what_nobody_tells_of_is_seen_within_a_second_all_the_same():
+def test_each_is_started_as_soon_as_it_is_down_and_within_a_second_where_nobody_tells_it():
     restart = begin('ab').let('b', 'die').down('a')
     assert restart.history[2:] == [('spawn', 'a')]
     assert 0.9 < restart.due() < 1.0
