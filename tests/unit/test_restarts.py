@@ -192,13 +192,10 @@ def test_a_bug_ends_the_one_restart_and_nothing_else(world, restarts, method, gi
         assert bad.outcome.code == Faults.FAILED
 
 
-def test_nothing_is_due_where_there_is_no_restart(restarts):
-    assert restarts.due() == math.inf
-
-
 # What others do
 
 def test_when_its_group_is_removed_a_restart_ends_at_once_and_the_next_may_begin(world, restarts):
+    assert restarts.due() == math.inf
     restart = restarts.begin('web', SLOW)
     restarts.advance()
     group = world.supervisord.process_groups.pop('web')

@@ -166,14 +166,6 @@ def test_when_it_settles_a_hand_over_that_has_begun_is_finished(cancelled):
     assert restart.info()['restarted'] == restart.info()['waiting'] == 1
 
 
-def test_when_supervisord_stops_nothing_is_spawned_and_supervisord_has_both():
-    restart = begin('a')
-    restart.supervisord.options.mood = SupervisorStates.SHUTDOWN
-    restart.advance()
-    assert (restart.finished, restart.names) == (True, ['a', 'a.new'])
-    assert restart.history == BEGUN
-
-
 # Logs
 
 class Handler:
@@ -252,10 +244,11 @@ def test_a_successor_that_is_to_have_another_log_has_its_own_with_the_name_of_th
     assert handlers(restart['a.new'])[0].fmt == 'a %(message)s'
 
 
-def test_when_supervisord_stops_each_of_two_processes_has_the_log(logging):
+def test_when_supervisord_stops_it_has_both_nothing_is_spawned_and_each_has_the_log(logging):
     restart = Restart(logging, SURGE)
     restart.supervisord.options.mood = SupervisorStates.SHUTDOWN
     restart.advance()
+    assert (restart.finished, restart.names, restart.history) == (True, ['a', 'a.new'], BEGUN)
     assert log(restart, 'a') == log(restart, 'a.new') == ['new']
 
 
@@ -316,16 +309,12 @@ def test_an_old_one_that_dies_has_its_successor_all_the_same():
     assert restart.history == BEGUN
 
 
-def test_an_old_one_that_supervisor_has_started_again_goes_when_the_new_one_is_up():
-    restart = begin('a').down('a')
-    restart['a'].state = ProcessStates.EXITED
-    restart.let('a', 'spawn').passes(1.1).down('a.old')
+@pytest.mark.parametrize('back', [
+    lambda old: old.passes(0.5).down('a'),  # as Supervisor does
+    lambda old: old.let('a', 'stop').down('a').passes(0.9)], ids=['dies', 'is stopped'])
+def test_an_old_one_that_is_started_again_within_a_second_goes_when_the_new_one_is_up(back):
+    restart = back(begin('a')).let('a', 'spawn').passes(1.2).down('a.old')
     assert (restart.outcome, restart.names) == (True, ['a'])
-
-
-def test_the_old_one_has_a_second_after_somebody_stopped_it_and_may_be_back_then():
-    restart = begin('a').let('a', 'stop').down('a').passes(0.9).let('a', 'spawn')
-    assert restart.passes(1.2).down('a.old').outcome is True
 
 
 def test_a_successor_that_somebody_stops_is_a_fault_and_the_old_one_serves():
