@@ -471,6 +471,14 @@ def test_a_stop_of_somebody_else_has_time_to_see_its_process_down():
     assert restart.after(0.11).history == [('spawn', 'a')]
 
 
+def test_a_stop_is_not_taken_for_a_new_one_when_the_system_clock_is_set_back():
+    world = World()
+    world.add('a', ProcessStates.STOPPING)
+    restart = Restart(world).down('a')
+    world.clock.set(-3600)
+    assert restart.passes(0.3).spawned == ['a']
+
+
 def test_in_a_pass_in_which_somebody_removes_the_group_nothing_more_is_spawned():
     restart = begin('abc')
     spawn = restart['a'].spawn
@@ -489,6 +497,7 @@ def test_what_somebody_does_between_a_look_and_a_spawn_counts(meanwhile, spawned
     restart['a'].spawn = lambda: (spawn(), meanwhile(restart))
     assert restart.down(*'ab').passes(1.1).outcome is True
     assert restart.spawned == spawned
+    assert 'already running' not in str(restart.world.machine.lines)
 
 
 # When the next pass is due
