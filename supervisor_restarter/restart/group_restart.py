@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 
 from supervisor.states import ProcessStates, SupervisorStates
 
+from supervisor_restarter.daemon.states import comes_up
 from supervisor_restarter.restart.configs import Configs
 from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.handover import (
@@ -17,11 +18,11 @@ from supervisor_restarter.restart.handover import (
 )
 from supervisor_restarter.restart.pacing import Times, Turns, pacing_for
 from supervisor_restarter.restart.plan import Action, Plan, to_restart
-from supervisor_restarter.restart.processes import Orphans, Processes, comes_up
+from supervisor_restarter.restart.processes import Orphans, Processes
 from supervisor_restarter.restart.report import Report
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.slot import PENDING, Phase, Slot, slots_of
-from supervisor_restarter.restart.slot_restart import SPAWN, TURN, SlotRestart
+from supervisor_restarter.restart.slot import Phase, Slot, slots_of
+from supervisor_restarter.restart.slot_restart import LOOK_EVERY, SPAWN, TURN, SlotRestart
 
 # How long the work of one pass may hold supervisord's main loop, in seconds.
 SLICE = 0.04
@@ -37,8 +38,7 @@ class GroupRestart:
 
     `advance` is one pass: it lets the stories of the slots go on (see `SlotRestart`), and never
     waits. It goes on with those that have changed, whose time has come, whose turn it is, and which
-    may be spawned; with all only when the option `delay` has passed since it did so last. With
-    TIMEOUT the `outcome` comes before the restart has finished.
+    may be spawned. With TIMEOUT the `outcome` comes before the restart has finished.
 
     `clock` gives `monotonic()` and, for Supervisor's own times, `time()`, as the module time does.
     `readiness` says what a program declares of its readiness, and sees it; without it, RUNNING is
@@ -56,24 +56,24 @@ class GroupRestart:
         if settings.max_surge:
             check_names(group, self.plan)
         slots = {slot.name: slot for slot in slots_of(group, self.plan, readiness)}
-        self._agenda = _Agenda(settings.delay)
+        self._agenda = _Agenda()
         self._processes = Processes(supervisord, Configs(group, self.plan), readiness,
                                     settings.delay, self._agenda.changed.add)
         if settings.max_surge:
             check_surge([slot for slot in slots.values() if not slot.found_down], self._processes,
                         clock)
         self._times = Times(settings, slots.values(), clock)
-        self._report = Report(self.name, slots, self._times.began, self._processes.log)
+        self.report = Report(self.name, slots, self._times.began, self._processes.log)
         hand_over = HandOver(self._processes, clock)
-        self._stories = {name: SlotRestart(slot, self._processes, hand_over, self._report,
+        self._stories = {name: SlotRestart(slot, self._processes, hand_over, self.report,
                                            self._times) for name, slot in slots.items()}
         self._at_once = [slot for slot in slots.values() if slot.found_down]
         self._turns = Turns(pacing_for(settings, self.plan.size), slots.values(), self._times,
-                            self._report)
+                            self.report)
         self._down: List[Tuple[int, str]] = []  # the ranks of the slots that may be spawned
         self._active: Dict[str, Slot] = {}
         self._kept = {planned.name for planned in self.plan.having(Action.KEEP) if planned.runs}
-        self._orphans = Orphans(readiness, self._report, clock)
+        self._orphans = Orphans(readiness, self.report, clock)
         what = ('restarting %d processes' % len(slots) if self.plan.config is None
                 else 'updating: %s' % str(plan))
         self._processes.log('info', '%s, %s' % (what, self.way))
@@ -88,19 +88,16 @@ class GroupRestart:
     @property
     def outcome(self) -> Any:
         """What the caller gets; None until that is known."""
-        return self._report.outcome
+        return self.report.outcome
 
     @property
     def finished(self) -> bool:
         """Whether there is nothing more to do."""
-        return self._report.ended is not None
+        return self.report.ended is not None
 
     def due(self) -> float:
-        """Return the seconds until the next pass has something to do; 0 for at once.
-
-        It is at most the option `delay`.
-        """
-        if self._at_once or self._down or self._next_turn():
+        """Return the seconds until the next pass has something to do; 0 for at once."""
+        if self._at_once or self._down or self._turns.next():
             return 0.0
         times = [self._agenda.due()]
         if self.outcome is None:
@@ -111,11 +108,11 @@ class GroupRestart:
 
     def info(self) -> Dict[str, Any]:
         """Return the struct of `getRestartInfo`."""
-        return self._report.info(self._active.values(), self._times)
+        return self.report.info(self._active.values(), self._times)
 
     def slots(self) -> List[Dict[str, Any]]:
         """Return the array `slots` of that struct."""
-        return self._report.history()
+        return self.report.history()
 
     # what others tell
 
@@ -123,7 +120,7 @@ class GroupRestart:
         """Note that a process has changed its state; `running`: it is RUNNING now."""
         name = name if name in self._stories or name in self._kept else name_of_slot(name)
         if name in self._stories:
-            if running and self._is_patient(self._report.slots[name]):
+            if running and self._is_patient(self.report.slots[name]):
                 self._agenda.note_up(name)
             else:
                 self._agenda.changed.add(name)
@@ -132,8 +129,8 @@ class GroupRestart:
 
     def cancel(self) -> None:
         """Begin nothing more, and only bring up what is down; the caller gets CANCELLED."""
-        if not self._report.settles:
-            self._settle(Faults.CANCELLED, 'cancelled, %s' % self._report.pending())
+        if not self.report.settles:
+            self._settle(Faults.CANCELLED, 'cancelled, %s' % self.report.pending())
 
     def give_up(self, explanation: str) -> None:
         """End the restart where it stands; the caller gets FAILED."""
@@ -147,8 +144,7 @@ class GroupRestart:
     def advance(self, everything: bool = True, seconds: float = SLICE) -> None:
         """Make one pass, of about `seconds` at most; `due` tells when the next one is.
 
-        With `everything` false only those stories go on that have a reason to, unless the option
-        `delay` has passed since all of them did.
+        With `everything` false only those stories go on that have a reason to.
         """
         if self.finished:
             return
@@ -160,28 +156,25 @@ class GroupRestart:
             all_seen = self._look(everything, until)
             self._spawn(until)
             self._check_time()
-            if all_seen:  # else one may be down that nobody counts
+            if all_seen:  # else there is something to start first, or one down that nobody counts
                 self._give_turns(until)
             self._conclude()
 
     # the steps of a pass
 
     def _look(self, everything: bool, until: float) -> bool:
-        """Return whether there was time to look at all that have changed."""
+        """Return whether there was time to look at all that were found down or have changed."""
         while self._at_once and self.clock.monotonic() < until:
             self._go_on(self._at_once.pop())
-        all_seen = True
-        names, all_of_them = self._agenda.take(
-            self.clock.monotonic(), everything, busy=bool(self._down))
-        if all_of_them:
-            names.update(self._kept)
-            names.update(name for name, slot in self._report.slots.items()
-                         if slot.phase in PENDING or slot.second is not None)
+        all_seen = not self._at_once
+        names = self._agenda.take(self.clock.monotonic())
+        if everything:
+            names.update(self._kept, self.report.slots)
         for name in sorted(names):
             if name in self._kept:
                 self._look_at_kept(name)
             elif self.clock.monotonic() < until:
-                self._go_on(self._report.slots[name])
+                self._go_on(self.report.slots[name])
             else:
                 self._agenda.changed.add(name)  # in the next pass, which is due at once
                 all_seen = False
@@ -191,7 +184,7 @@ class GroupRestart:
         now = began = self.clock.monotonic()
         while self._down and now + (now - began) <= until:
             began = now
-            slot = self._report.slots[self._down.pop(0)[1]]
+            slot = self.report.slots[self._down.pop(0)[1]]
             if self._stories[slot.name].waits_for == SPAWN:
                 self._go_on(slot, SPAWN)
             now = self.clock.monotonic()
@@ -205,22 +198,22 @@ class GroupRestart:
         deadline = self._turns.deadline(self._active.values())
         if self.clock.monotonic() < deadline:
             return
-        if not self._report.settles:
+        if not self.report.settles:
             self._settle(Faults.TIMEOUT, 'after %.6g seconds %s' % (
-                self._turns.time_until(deadline), self._report.pending()))
-        self._report.give_answer()
+                self._turns.time_until(deadline), self.report.pending()))
+        self.report.give_answer()
 
     def _give_turns(self, until: float) -> None:
-        turn = self._next_turn()
+        turn = self._turns.next()
         while turn:
             slot = self._turns.take()
             if self._stories[slot.name].waits_for != TURN:
                 self._go_on(slot)
             self._go_on(slot, turn)
-            turn = self._next_turn() if self.clock.monotonic() < until else ''
+            turn = self._turns.next() if self.clock.monotonic() < until else ''
 
     def _conclude(self) -> None:
-        report = self._report
+        report = self.report
         if self.finished:
             return
         if not report.settles and self._turns.pacing.used_up(report.failed):
@@ -240,12 +233,12 @@ class GroupRestart:
     # how it ends
 
     def _settle(self, code: int, explanation: str) -> None:
-        self._report.settle(code, explanation)
+        self.report.settle(code, explanation)
         self._agenda.changed.update(
             name for name, slot in self._active.items() if slot.successor)
 
     def _break_off(self, code: int, explanation: str) -> None:
-        self._report.break_off(code, explanation)
+        self.report.break_off(code, explanation)
         self._end()
 
     def _end_with_its_group(self) -> None:
@@ -255,16 +248,16 @@ class GroupRestart:
             self._break_off(Faults.BAD_GROUP, 'removed during its restart')
 
     def _end(self) -> None:
-        self._report.give_answer()
-        self._report.ended = self.clock.monotonic()
+        self.report.give_answer()
+        self.report.ended = self.clock.monotonic()
         self._processes.configs.note()
         self._processes.give_back()
         for slot in self._active.values():
             slot.close_watch()
             slot.part_logs()
-        for slot in self._report.slots.values():
+        for slot in self.report.slots.values():
             slot.close_words()
-        self._processes.log('info', self._report.summary(
+        self._processes.log('info', self.report.summary(
             'restarted' if self.plan.config is None else 'updated'))
 
     # what follows from the stories
@@ -273,17 +266,14 @@ class GroupRestart:
         """Let the story of a slot go on until it waits again, and note where it stands then."""
         if self.finished:
             return  # somebody has removed the group in the midst of this pass
-        story, name, phase = self._stories[slot.name], slot.name, slot.phase
+        story, name = self._stories[slot.name], slot.name
         story.go_on(turn)
-        if slot.phase != phase:
-            self._turns.note_moved(slot.since)
         active = slot.active
         not_up = (slot.phase == Phase.WAITING and not active and not slot.is_removed
                   and slot.state != ProcessStates.RUNNING)
         if not (active or not_up or name in self._active or name in self._turns.not_up):
             return  # it waits for its turn as before, or is done
-        self._turns.note_coming(name, not_up)
-        self._turns.note_place(slot)
+        self._turns.note(slot, not_up)
         if active:
             self._active[name] = slot
         else:
@@ -298,16 +288,17 @@ class GroupRestart:
 
     def _look_at_kept(self, name: str) -> None:
         process = self.group.processes.get(name)
-        self._turns.note_coming(name, process is not None and comes_up(process))
+        comes = process is not None and comes_up(process)
+        self._turns.note_coming(name, comes)
+        if comes:
+            self._agenda.expect(name, self.clock.monotonic() + LOOK_EVERY, patient=False)
+        else:
+            self._agenda.forget(name)
 
     def _is_patient(self, slot: Slot) -> bool:
         """Whether nothing waits for this process to come up, but the end of the restart."""
         return slot.is_patient and not (
             self._turns.pacing.is_rolling or self.settings.min_ready_seconds)
-
-    def _next_turn(self) -> str:
-        # What is down already is started before anything is stopped.
-        return '' if self._at_once else self._turns.next()
 
 
 class _Agenda:
@@ -317,13 +308,11 @@ class _Agenda:
     ones only the last time counts: so where many come up one by one, there is no pass for each.
     """
 
-    def __init__(self, delay: float):
+    def __init__(self) -> None:
         self.changed: Set[str] = set()
-        self._delay = delay
         self._up: Set[str] = set()
         self._looks: Dict[str, float] = {}
         self._patient: Dict[str, float] = {}
-        self._looked_at_all = -math.inf
 
     def note_up(self, name: str) -> None:
         """Let a patient one, which is up now, go on when nothing else is expected any more."""
@@ -346,21 +335,15 @@ class _Agenda:
         """Return when the next pass is due; a time that is past means at once."""
         if self.changed or (self._up and not self._looks and not self._patient):
             return -math.inf
-        return min(self._looked_at_all + self._delay, min(self._looks.values(), default=math.inf),
+        return min(min(self._looks.values(), default=math.inf),
                    max(self._patient.values(), default=math.inf))
 
-    def take(self, now: float, everything: bool, busy: bool) -> Tuple[Set[str], bool]:
-        """Return which ones go on now, and whether all the others do too.
-
-        That is so with `everything`, and when `delay` has passed since, unless there is much to do.
-        """
+    def take(self, now: float) -> Set[str]:
+        """Return which ones go on now."""
         names = self.changed | self._up
         self.changed.clear()
         self._up.clear()
         for times, next_time in ((self._looks, min), (self._patient, max)):
             if times and next_time(times.values()) <= now:
                 names.update([name for name, when in times.items() if when <= now])
-        if everything or (not busy and self._looked_at_all + self._delay <= now):
-            everything = True
-            self._looked_at_all = now
-        return names, everything
+        return names

@@ -11,12 +11,13 @@ from supervisor import events
 from supervisor.options import make_namespec
 from supervisor.states import ProcessStates
 
+from supervisor_restarter.daemon.differences import same_logs
 from supervisor_restarter.daemon.logs import SharedLogs
-from supervisor_restarter.restart.configs import same_logs
+from supervisor_restarter.daemon.states import UP_STATES
 from supervisor_restarter.restart.faults import CannotRestart, Failed, Faults
 from supervisor_restarter.restart.plan import Action, Plan
 from supervisor_restarter.restart.processes import Processes
-from supervisor_restarter.restart.slot import UP_STATES, Slot
+from supervisor_restarter.restart.slot import Slot
 
 # What is added to the name of a slot for the second process that it has for a while.
 SUCCESSOR, PREDECESSOR = '.new', '.old'

@@ -3,7 +3,6 @@
 import math
 from typing import Any, Callable, Iterable
 
-from supervisor.datatypes import RestartUnconditionally
 from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.socket_map import check_spare
@@ -148,15 +147,6 @@ class Processes:
         """Write a line about the group to supervisord's log."""
         getattr(self.supervisord.options.logger, level)(
             'restarter: %s: %s' % (self.group.config.name, message))
-
-
-def comes_up(process: Any) -> bool:
-    """Whether a process is not up, and supervisord is about to bring it up by itself."""
-    state, config = process.get_state(), process.config
-    if state == ProcessStates.EXITED:  # supervisor/process.py: transition
-        return config.autorestart is RestartUnconditionally or (
-            bool(config.autorestart) and process.exitstatus not in config.exitcodes)
-    return state in (ProcessStates.STARTING, ProcessStates.BACKOFF)
 
 
 class Orphans:

@@ -6,24 +6,20 @@ from typing import Any, Iterator, Optional
 
 from supervisor.states import ProcessStates
 
+from supervisor_restarter.daemon.states import CHANGING_STATES, UP_STATES, time_to_change
 from supervisor_restarter.restart.faults import Failed, Faults
 from supervisor_restarter.restart.handover import HandOver
 from supervisor_restarter.restart.pacing import START_FIRST, STOP_FIRST, Times
 from supervisor_restarter.restart.processes import FOLLOWING, Processes
 from supervisor_restarter.restart.report import Report
-from supervisor_restarter.restart.slot import (
-    SEEN_DOWN,
-    THEIRS,
-    UP_STATES,
-    Phase,
-    Slot,
-)
+from supervisor_restarter.restart.slot import SEEN_DOWN, THEIRS, Phase, Slot
 
 # What a story waits for: that something changes, its turn, that its process may be spawned.
 CHANGE, TURN, SPAWN = 'change', 'turn', 'spawn'
 
-
-CHANGING = (ProcessStates.STARTING, ProcessStates.STOPPING)
+# How long a story is left alone where nothing tells of a change, in seconds. supervisord looks at
+# each process once a second too (supervisor/supervisord.py: runforever).
+LOOK_EVERY = 1.0
 
 
 class Gone(Exception):
@@ -216,7 +212,7 @@ class SlotRestart:
             slot.logs.look()
         second = slot.second
         for process in (slot.process,) if second is None else (slot.process, second):
-            if process.get_state() in CHANGING:
+            if process.get_state() in CHANGING_STATES:
                 process.transition()
 
     def _is_down(self) -> bool:
@@ -286,7 +282,7 @@ class SlotRestart:
         slot, state = self.slot, process.get_state()
         if process is slot.process and state in UP_STATES and not slot.has_new_configuration:
             raise _started_with_old_configuration()
-        if state in CHANGING or (
+        if state in CHANGING_STATES or (
                 state == ProcessStates.STOPPED
                 and 0 <= self.times.clock.time() - process.laststop < THEIRS):
             return False
@@ -309,16 +305,19 @@ class SlotRestart:
         raise Failed(Faults.START_FAILED, why)
 
     def next_look(self) -> float:
-        """Return when time alone lets it go on, in monotonic seconds; infinity for never."""
+        """Return when it is to go on at the latest, in monotonic seconds."""
         slot, clock = self.slot, self.times.clock
-        now, when = clock.monotonic(), math.inf
+        now = clock.monotonic()
+        when = now + LOOK_EVERY
         second = slot.second
         for process in (slot.process,) if second is None else (slot.process, second):
-            if process.get_state() != ProcessStates.RUNNING:
+            if process.get_state() in CHANGING_STATES:
                 # supervisor/process.py: transition asks for more than startsecs, hence the
                 # millisecond.
-                when = min(when, now + 0.001 + max(
-                    0.0, _seconds_to_change(process, clock.time())))
+                seconds = time_to_change(process) - clock.time()
+                when = min(when, now + max(0.0, seconds) + 0.001)
+            elif process.get_state() != ProcessStates.RUNNING:
+                when = min(when, now + SEEN_DOWN / 2)
         if slot.phase == Phase.STOPPING and slot.orphaned:
             when = min(when, now + FOLLOWING)
         if slot.is_awaited:
@@ -351,17 +350,3 @@ class SlotRestart:
 
 def _started_with_old_configuration() -> Failed:
     return Failed(Faults.START_FAILED, 'started by somebody else, with its old configuration')
-
-
-def _seconds_to_change(process: Any, wall: float) -> float:
-    """Return the seconds until time alone changes what is to be done with a process.
-
-    `wall` is Supervisor's time, `time.time()`. Ask after `transition()`, which corrects the times
-    of a process when the system clock was set back (supervisor/process.py:
-    _check_and_adjust_for_system_clock_rollback).
-    """
-    if process.get_state() == ProcessStates.STARTING:
-        return process.laststart + process.config.startsecs - wall
-    if process.get_state() == ProcessStates.STOPPING:
-        return process.delay - wall
-    return SEEN_DOWN / 2
