@@ -8,14 +8,8 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 from supervisor.states import ProcessStates, SupervisorStates
 
 from supervisor_restarter.daemon.states import comes_up
-from supervisor_restarter.restart.configs import Configs
 from supervisor_restarter.restart.faults import Faults
-from supervisor_restarter.restart.handover import (
-    HandOver,
-    check_names,
-    check_surge,
-    name_of_slot,
-)
+from supervisor_restarter.restart.handover import HandOver, check_surge, name_of_slot
 from supervisor_restarter.restart.pacing import Times, Turns, pacing_for
 from supervisor_restarter.restart.plan import Action, Plan, to_restart
 from supervisor_restarter.restart.processes import Orphans, Processes
@@ -38,7 +32,8 @@ class GroupRestart:
 
     `advance` is one pass: it lets the stories of the slots go on (see `SlotRestart`), and never
     waits. It goes on with those that have changed, whose time has come, whose turn it is, and which
-    may be spawned. With TIMEOUT the `outcome` comes before the restart has finished.
+    may be spawned. With TIMEOUT the `outcome` comes before the restart has finished. `way` says in
+    words how it goes.
 
     `clock` gives `monotonic()` and, for Supervisor's own times, `time()`, as the module time does.
     `readiness` says what a program declares of its readiness, and sees it; without it, RUNNING is
@@ -53,23 +48,22 @@ class GroupRestart:
         self.settings = settings
         self.clock = clock
         self.plan = plan or to_restart(group)
-        if settings.max_surge:
-            check_names(group, self.plan)
         slots = {slot.name: slot for slot in slots_of(group, self.plan, readiness)}
         self._agenda = _Agenda()
-        self._processes = Processes(supervisord, Configs(group, self.plan), readiness,
-                                    settings.delay, self._agenda.changed.add)
+        self._processes = Processes(supervisord, group, self.plan, readiness, settings.delay,
+                                    self._agenda.changed.add)
         if settings.max_surge:
-            check_surge([slot for slot in slots.values() if not slot.found_down], self._processes,
-                        clock)
+            check_surge(slots, self._processes, clock)
         self._times = Times(settings, slots.values(), clock)
         self.report = Report(self.name, slots, self._times.began, self._processes.log)
         hand_over = HandOver(self._processes, clock)
         self._stories = {name: SlotRestart(slot, self._processes, hand_over, self.report,
                                            self._times) for name, slot in slots.items()}
-        self._at_once = [slot for slot in slots.values() if slot.found_down]
-        self._turns = Turns(pacing_for(settings, self.plan.size), slots.values(), self._times,
-                            self.report)
+        # What is down already is started before anything is stopped.
+        self._agenda.changed.update(name for name, slot in slots.items() if slot.found_down)
+        pacing = pacing_for(settings, self.plan.size)
+        self.way = str(pacing)
+        self._turns = Turns(pacing, slots.values(), self._times, self.report)
         self._down: List[Tuple[int, str]] = []  # the ranks of the slots that may be spawned
         self._active: Dict[str, Slot] = {}
         self._kept = {planned.name for planned in self.plan.having(Action.KEEP) if planned.runs}
@@ -79,11 +73,6 @@ class GroupRestart:
         self._processes.log('info', '%s, %s' % (what, self.way))
 
     # what others ask
-
-    @property
-    def way(self) -> str:
-        """How it goes, in words."""
-        return str(self._turns.pacing)
 
     @property
     def outcome(self) -> Any:
@@ -97,12 +86,10 @@ class GroupRestart:
 
     def due(self) -> float:
         """Return the seconds until the next pass has something to do; 0 for at once."""
-        if self._at_once or self._down or self._turns.next():
+        if self._down or self._turns.next():
             return 0.0
-        times = [self._agenda.due()]
-        if self.outcome is None:
-            times.append(self._turns.deadline(self._active.values()))
-        seconds = min(times) - self.clock.monotonic()
+        deadline = math.inf if self.outcome else self._turns.deadline(self._active.values())
+        seconds = min(self._agenda.due(), deadline) - self.clock.monotonic()
         orphans = math.inf if self._active else self._orphans.due()
         return max(0.0, min(seconds, self._turns.next_in(), orphans))
 
@@ -119,27 +106,28 @@ class GroupRestart:
     def changed(self, name: str, running: bool) -> None:
         """Note that a process has changed its state; `running`: it is RUNNING now."""
         name = name if name in self._stories or name in self._kept else name_of_slot(name)
-        if name in self._stories:
-            if running and self._is_patient(self.report.slots[name]):
-                self._agenda.note_up(name)
-            else:
-                self._agenda.changed.add(name)
-        elif name in self._kept:
+        if running and name in self._stories and self._is_patient(self.report.slots[name]):
+            self._agenda.note_up(name)
+        elif name in self._stories or name in self._kept:
             self._agenda.changed.add(name)
 
     def cancel(self) -> None:
         """Begin nothing more, and only bring up what is down; the caller gets CANCELLED."""
-        if not self.report.settles:
-            self._settle(Faults.CANCELLED, 'cancelled, %s' % self.report.pending())
+        self._settle(Faults.CANCELLED, 'cancelled, %s' % self.report.pending())
 
-    def give_up(self, explanation: str) -> None:
-        """End the restart where it stands; the caller gets FAILED."""
-        self._break_off(Faults.FAILED, explanation)
+    def give_up(self, explanation: str, code: int = Faults.FAILED) -> None:
+        """End the restart where it stands; the caller gets a fault about the whole group."""
+        self.report.break_off(code, explanation)
+        self._end()
 
     def group_removed(self) -> None:
-        """End the restart, since its group is no longer there."""
-        if not self.finished:
-            self._end_with_its_group()
+        """End the restart: its group is no longer there, or supervisord is stopping."""
+        if self.finished:
+            return
+        if self.supervisord.options.mood < SupervisorStates.RUNNING:
+            self.give_up('supervisord is stopping', Faults.SHUTDOWN_STATE)
+        else:
+            self.give_up('removed during its restart', Faults.BAD_GROUP)
 
     def advance(self, everything: bool = True, seconds: float = SLICE) -> None:
         """Make one pass, of about `seconds` at most; `due` tells when the next one is.
@@ -150,23 +138,21 @@ class GroupRestart:
             return
         if (self.supervisord.options.mood < SupervisorStates.RUNNING
                 or self.supervisord.process_groups.get(self.name) is not self.group):
-            self._end_with_its_group()
+            self.group_removed()
         else:
             until = self.clock.monotonic() + seconds
             all_seen = self._look(everything, until)
             self._spawn(until)
             self._check_time()
-            if all_seen:  # else there is something to start first, or one down that nobody counts
+            if all_seen:  # else one may be down that nobody counts
                 self._give_turns(until)
-            self._conclude()
+                self._conclude()
 
     # the steps of a pass
 
     def _look(self, everything: bool, until: float) -> bool:
-        """Return whether there was time to look at all that were found down or have changed."""
-        while self._at_once and self.clock.monotonic() < until:
-            self._go_on(self._at_once.pop())
-        all_seen = not self._at_once
+        """Return whether there was time to look at all that have changed."""
+        all_seen = True
         names = self._agenda.take(self.clock.monotonic())
         if everything:
             names.update(self._kept, self.report.slots)
@@ -198,9 +184,8 @@ class GroupRestart:
         deadline = self._turns.deadline(self._active.values())
         if self.clock.monotonic() < deadline:
             return
-        if not self.report.settles:
-            self._settle(Faults.TIMEOUT, 'after %.6g seconds %s' % (
-                self._turns.time_until(deadline), self.report.pending()))
+        self._settle(Faults.TIMEOUT, 'after %.6g seconds %s' % (
+            self._turns.time_until(deadline), self.report.pending()))
         self.report.give_answer()
 
     def _give_turns(self, until: float) -> None:
@@ -216,12 +201,12 @@ class GroupRestart:
         report = self.report
         if self.finished:
             return
-        if not report.settles and self._turns.pacing.used_up(report.failed):
+        if self._turns.pacing.used_up(report.failed):
             left = report.left_as_they_were()
             if left:
                 self._settle(Faults.STOPPED_EARLY, '%d failed, %d of %d processes left as they were'
                              % (len(report.faults), left, len(report.slots)))
-        if self._active or self._at_once or self._turns.go_on:
+        if self._active or self._turns.go_on:
             return
         for slot in report.slots.values():
             if slot.phase == Phase.RESTARTED:
@@ -233,30 +218,17 @@ class GroupRestart:
     # how it ends
 
     def _settle(self, code: int, explanation: str) -> None:
-        self.report.settle(code, explanation)
-        self._agenda.changed.update(
-            name for name, slot in self._active.items() if slot.successor)
-
-    def _break_off(self, code: int, explanation: str) -> None:
-        self.report.break_off(code, explanation)
-        self._end()
-
-    def _end_with_its_group(self) -> None:
-        if self.supervisord.options.mood < SupervisorStates.RUNNING:
-            self._break_off(Faults.SHUTDOWN_STATE, 'supervisord is stopping')
-        else:
-            self._break_off(Faults.BAD_GROUP, 'removed during its restart')
+        if not self.report.settles:
+            self.report.settle(code, explanation)
+            self._agenda.changed.update(
+                name for name, slot in self._active.items() if slot.successor)
 
     def _end(self) -> None:
         self.report.give_answer()
         self.report.ended = self.clock.monotonic()
-        self._processes.configs.note()
-        self._processes.give_back()
-        for slot in self._active.values():
-            slot.close_watch()
-            slot.part_logs()
+        self._processes.end()
         for slot in self.report.slots.values():
-            slot.close_words()
+            slot.close()
         self._processes.log('info', self.report.summary(
             'restarted' if self.plan.config is None else 'updated'))
 
@@ -281,7 +253,7 @@ class GroupRestart:
         if story.waits_for == SPAWN:
             bisect.insort(self._down, slot.rank)
         elif active or not_up:
-            self._agenda.expect(name, story.next_look(), patient=(
+            self._agenda.expect(name, story.view.next_look(), patient=(
                 slot.phase == Phase.STARTING and self._is_patient(slot)))
             return
         self._agenda.forget(name)
@@ -291,7 +263,7 @@ class GroupRestart:
         comes = process is not None and comes_up(process)
         self._turns.note_coming(name, comes)
         if comes:
-            self._agenda.expect(name, self.clock.monotonic() + LOOK_EVERY, patient=False)
+            self._agenda.expect(name, self.clock.monotonic() + LOOK_EVERY)
         else:
             self._agenda.forget(name)
 
@@ -319,7 +291,7 @@ class _Agenda:
         self.forget(name)
         self._up.add(name)
 
-    def expect(self, name: str, when: float, patient: bool) -> None:
+    def expect(self, name: str, when: float, patient: bool = False) -> None:
         """Let one go on at a time."""
         times, others = ((self._patient, self._looks) if patient else
                          (self._looks, self._patient))

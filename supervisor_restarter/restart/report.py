@@ -3,6 +3,7 @@
 import itertools
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Union
 
+from supervisor_restarter.daemon.states import BROKEN_STATES
 from supervisor_restarter.restart.faults import Failed, Fault, RPCError
 from supervisor_restarter.restart.pacing import Times
 from supervisor_restarter.restart.slot import PENDING, PHASES, Phase, Slot, count
@@ -45,7 +46,7 @@ class Report:
     def fail(self, slot: Slot, why: Failed) -> None:
         """Note the fault of a slot."""
         self.faults.append(Fault(why.code, why.explanation, self.group, slot.name))
-        self.failed += not slot.found_broken
+        self.failed += slot.state_at_call not in BROKEN_STATES
         self._log('warn', '%s: %s' % (slot.name, self.faults[-1].text))
 
     def warn(self, slot: Slot, code: int, explanation: str) -> None:

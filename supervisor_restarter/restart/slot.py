@@ -6,11 +6,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 from supervisor.options import make_namespec
 from supervisor.states import ProcessStates
 
-from supervisor_restarter.daemon.states import (
-    BROKEN_STATES,
-    DOWN_STATES,
-    UP_STATES,
-)
+from supervisor_restarter.daemon.states import DOWN_STATES, UP_STATES
 from supervisor_restarter.restart.faults import CannotRestart
 from supervisor_restarter.restart.plan import Action, Plan, Planned
 
@@ -104,6 +100,11 @@ class Slot:
         return self.planned.action == Action.REMOVE
 
     @property
+    def may_surge(self) -> bool:
+        """Whether its new process may be started beside the old one."""
+        return self.planned.action == Action.REPLACE and not self.found_down
+
+    @property
     def is_not_added_yet(self) -> bool:
         """Whether the restart has yet to add it to the group."""
         return self.planned.action == Action.ADD and self.phase in PENDING[:2]
@@ -112,11 +113,6 @@ class Slot:
     def found_down(self) -> bool:
         """Whether its process was down at the call, or on its way there."""
         return self.state_at_call in (*DOWN_STATES, ProcessStates.STOPPING)
-
-    @property
-    def found_broken(self) -> bool:
-        """Whether its process could not be started before the call either."""
-        return self.state_at_call in BROKEN_STATES
 
     @property
     def state(self) -> int:
@@ -206,6 +202,12 @@ class Slot:
         if self.words is not None:
             self.words.close()
             self.words = None
+
+    def close(self) -> None:
+        """See and hear nothing more of its processes."""
+        self.close_watch()
+        self.close_words()
+        self.part_logs()
 
     def part_logs(self) -> None:
         """Let the one of two processes that is left write to the log files alone."""
