@@ -37,7 +37,7 @@ def test_no_rows_leave_none_of_an_earlier_run(tmp_path):
 
 @pytest.mark.parametrize('contender, size, measured', [
     ('plugin', 100, True), ('plugin, rolling', 100, True), ('plugin', 10, False),
-    ('circus restart', 100, False)])
+    ('circus restart', 100, False), ('plugin', 0, True)])
 def test_what_is_not_measured_stays(contender, size, measured):
     plan = PLAN._replace(sizes=(100, 1000), wanted=('plugin',))
     assert plan.has({'contender': contender, 'processes': str(size)}) == measured
