@@ -218,19 +218,35 @@ class Daemon:
     def stop(self) -> None:
         """End supervisord with all its processes, and remove its folder."""
         try:
-            self.let_go()
             if self.process is not None and self.alive():
-                mine, children = self.pid, self.descendants()
+                mine = self.pid
                 self.signal(signal.SIGTERM)
                 try:
-                    self.wait_ended(5)
+                    wait_until(lambda: self._ends_with_all(mine), 'supervisord ends', 5)
                 except AssertionError:
-                    for pid in [mine] + children:
+                    for pid in [mine] + descendants(mine):
                         _kill(pid)
             if self.process is not None:
                 self.process.wait(5)
         finally:
             shutil.rmtree(str(self.folder), ignore_errors=True)
+
+    def _ends_with_all(self, mine: int) -> bool:
+        for pid in descendants(mine):
+            _kill(pid)
+        self.turn()
+        return not self.alive()
+
+    def turn(self) -> None:
+        """Turn the main loop, which heeds a signal within a second else
+        (supervisor/supervisord.py: runforever).
+        """
+        unix = bool(self.unix_url)
+        address = self.unix_url[len('unix://'):] if unix else ('127.0.0.1', self.port)
+        with contextlib.suppress(OSError), socket.socket(
+                socket.AF_UNIX if unix else socket.AF_INET) as client:
+            client.settimeout(1)
+            client.connect(address)
 
     def __enter__(self) -> 'Daemon':
         try:
