@@ -93,8 +93,9 @@ def test_a_program_is_what_supervisor_makes_of_it(daemon, name, options):
         # While it is loaded, it has its libraries open for a moment.
         wait_until(lambda: stat_of(pid)[0] == 'S', 'it is loaded, and sleeps')
         return pid
-    daemon.rpc.supervisor.stopProcessGroup(name)
-    daemon.rpc.supervisor.startProcessGroup(name)
+    with daemon.turning():
+        daemon.rpc.supervisor.stopProcessGroup(name)
+        daemon.rpc.supervisor.startProcessGroup(name)
     by_supervisor = running()
     expected = what_it_is(by_supervisor)
     assert daemon.rpc.restarter.restartProcessGroup(name, options) is True

@@ -44,7 +44,7 @@ def side_by_side(told, given):
 
 def settled(daemon):
     """Put a supervisord into the state in which each call finds it."""
-    with daemon.connection() as rpc:
+    with daemon.connection() as rpc, daemon.turning():
         for name in ('down', 'bad'):
             rpc.supervisor.stopProcessGroup(name)
         for name in ('solo', 'web'):

@@ -22,7 +22,7 @@ from supervisor_restarter.daemon import listeners
 
 class SaboteurRPCInterface:
     def __init__(self, supervisord):
-        self._options = supervisord.options
+        self._supervisord, self._options = supervisord, supervisord.options
         self._fork, self._time, self._spawn = os.fork, time.time, Subprocess.spawn
 
     def failForks(self, count):
@@ -89,6 +89,18 @@ class SaboteurRPCInterface:
         @return boolean result always true
         """
         listeners.sys = types.SimpleNamespace(platform='darwin')
+        return True
+
+    def setStartsecs(self, group, names, seconds):
+        """ Let some processes of a group have another startsecs, STARTING ones as well
+
+        @param string group    its name
+        @param array names     of those that are there
+        @param int seconds     startsecs
+        @return boolean result always true
+        """
+        for name in set(names) & set(self._supervisord.process_groups[group].processes):
+            self._supervisord.process_groups[group].processes[name].config.startsecs = seconds
         return True
 
     def setClock(self, seconds):

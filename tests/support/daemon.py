@@ -10,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 import xmlrpc.client
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, TypeVar
 
 from supervisor.xmlrpc import SupervisorTransport
 
@@ -39,6 +40,9 @@ COMMANDS = """
 [ctlplugin:restarter]
 supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerplugin
 """
+
+# Commands of Supervisor's own that take a second for each process where nobody turns the main loop.
+SLOW = {'start', 'stop', 'restart', 'update', 'add', 'remove'}
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -248,6 +252,24 @@ class Daemon:
             client.settimeout(1)
             client.connect(address)
 
+    @contextlib.contextmanager
+    def turning(self) -> Iterator[None]:
+        """Turn the main loop again and again while a block is executed: Supervisor's own methods
+        that start or stop something only look at it when the loop turns.
+        """
+        done = threading.Event()
+
+        def turn() -> None:
+            while not done.wait(0.01):
+                self.turn()
+        thread = threading.Thread(target=turn, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
     def __enter__(self) -> 'Daemon':
         try:
             return self.start()
@@ -370,7 +392,8 @@ class Daemon:
 
     def supervisorctl(self, *arguments: str, **popen: Any) -> subprocess.CompletedProcess:
         """Run supervisorctl."""
-        return self.command('supervisorctl', *arguments, **popen)
+        with self.turning() if arguments[:1] and arguments[0] in SLOW else contextlib.nullcontext():
+            return self.command('supervisorctl', *arguments, **popen)
 
     def restart_group(self, *arguments: str, **popen: Any) -> subprocess.CompletedProcess:
         """Run the console script."""
