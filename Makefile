@@ -25,7 +25,7 @@ SECONDS = 60
 SEED =
 TESTS = tests
 # The tests wait much more than they calculate.
-JOBS = 4
+JOBS = 6
 TOX =
 # Debian's Python, where there is one: the programs run as other users, who may not get to another.
 RECIPES_PYTHON = $(firstword $(wildcard /usr/bin/python3) $(PYTHON))

@@ -10,7 +10,15 @@ import pytest
 
 from supervisor_restarter.daemon.socket_map import SPARE
 from tests.support.daemon import MANNERS, Daemon, free_ports, wait_until
-from tests.support.faults import STOP_AND_REMOVE, Call, Caller, all_new, info, together
+from tests.support.faults import (
+    STOP_AND_REMOVE,
+    Call,
+    Caller,
+    all_new,
+    info,
+    together,
+    wait_finished,
+)
 from tests.support.readiness import PROGRAMS, declaring, temporary_folder
 
 pytestmark = pytest.mark.slow
@@ -139,13 +147,15 @@ def test_nothing_is_left_in_the_temporary_folder_however_it_ends(ends):
     temporary_folder(daemon)
     with daemon:
         daemon.wait_running('web')
-        answer = Call(daemon, 'web', {'timeout': PATIENCE}).result()
-        assert len(answer) == 3 and temporary(daemon)  # as long as they live
+        Call(daemon, 'web', {'timeout': 1}).result()
+        wait_finished(daemon)
+        assert temporary(daemon)  # as long as they live
         daemon.rpc.restarter.restartProcessGroup('web', {'timeout': 60, 'wait': False})
         wait_until(lambda: len(info(daemon)['awaiting']) == 3, 'all are awaited')
         assert temporary(daemon)
         ends(daemon)
-        wait_until(lambda: temporary(daemon) == [], 'the folder is empty')
+        with daemon.turning():
+            wait_until(lambda: temporary(daemon) == [], 'the folder is empty')
 
 
 @pytest.mark.parametrize('kind', ['notify', 'http'])

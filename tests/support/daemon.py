@@ -224,20 +224,21 @@ class Daemon:
         try:
             if self.process is not None and self.alive():
                 mine = self.pid
-                self.signal(signal.SIGTERM)
                 try:
                     wait_until(lambda: self._ends_with_all(mine), 'supervisord ends', 5)
                 except AssertionError:
                     for pid in [mine] + descendants(mine):
-                        _kill(pid)
+                        _kill(pid, signal.SIGKILL)
             if self.process is not None:
                 self.process.wait(5)
         finally:
             shutil.rmtree(str(self.folder), ignore_errors=True)
 
     def _ends_with_all(self, mine: int) -> bool:
-        for pid in descendants(mine):
-            _kill(pid)
+        # Again and again: one that comes in the midst of a reload is lost.
+        for pid, signum in [(mine, signal.SIGTERM)] + [
+                (pid, signal.SIGKILL) for pid in descendants(mine)]:
+            _kill(pid, signum)
         self.turn()
         return not self.alive()
 
@@ -445,8 +446,6 @@ def descendants(pid: int) -> List[int]:
     return found
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+def _kill(pid: int, signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signum)
