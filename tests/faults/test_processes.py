@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.daemon import MANNERS, Daemon, group, running, wait_until
 from tests.support.faults import (
     QUICK,
     RESTARTED,
@@ -35,8 +35,7 @@ DEEDS = ['stop', 'start', 'restart', 'signal USR2', 'KILL']
     [('web_000', *WAITING), ('web_000', *STOPPING), ('web_000', *STARTING),
      ('web_001', *RESTARTED)], DEEDS))
 def test_somebody_else_is_not_fought(name, phase, manner, startsecs, options, deed):
-    with Daemon(group('web', 2, MANNERS[manner], startsecs), options) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 2, MANNERS[manner], startsecs), options) as daemon:
         call = Call(daemon, 'web')
         wait_phase(daemon, phase)
         if deed == 'KILL':

@@ -4,14 +4,13 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 
 import pytest
 
 from supervisor_restarter.restart.faults import Faults
 from tests.integration.test_residue import assert_nothing_is_left
-from tests.support.daemon import SCRIPTS, Daemon, free_port, wait_until
+from tests.support.daemon import Daemon, free_port, wait_until
 from tests.support.faults import (
     Call,
     all_new,
@@ -66,13 +65,11 @@ def let_go(daemon):
 def somebody_else(daemon, *words):
     """Run a command of Supervisor's own, which waits for what it starts, and let go meanwhile."""
     since = len(daemon.log())
-    with daemon.turning(), subprocess.Popen(
-            [str(SCRIPTS / 'supervisorctl'), '-c', str(daemon.configuration), *words],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as command:
+    with daemon.turning(), daemon.begin('supervisorctl', *words) as command:
         wait_until(lambda: command.poll() is not None or 'stopped: web' in daemon.log()[since:],
                    'it has done something')
         let_go(daemon)
-        assert b'Traceback' not in command.communicate(timeout=30)[0]
+        assert 'Traceback' not in ''.join(command.communicate(timeout=30))
 
 
 def slots_of(answer):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from supervisor_restarter.daemon.declaration import ALLOWED
-from tests.support.daemon import COMMANDS, MANNERS, Daemon, group, wait_until
+from tests.support.daemon import COMMANDS, MANNERS, Daemon, group, running, wait_until
 from tests.support.faults import wait_finished, wait_phase
 from tests.support.load import Load
 from tests.support.readiness import Watched, declaring, ready_at, serves, slow_starters
@@ -46,8 +46,7 @@ def test_a_restart_ends_when_all_are_ready_and_not_before(kind, options):
 
 def test_what_is_awaited_is_told_while_it_is_and_the_log_says_when_it_has_come():
     programs, (port,) = slow_starters('go', 'http')
-    with Daemon(programs, extra=COMMANDS) as daemon:
-        daemon.wait_running('web')
+    with running(programs, extra=COMMANDS) as daemon:
         daemon.rpc.restarter.restartProcessGroup('web', {'timeout': 60, 'wait': False})
         url = 'http://127.0.0.1:%d' % port
         seen = 'nobody listens on 127.0.0.1:%d' % port
@@ -160,8 +159,7 @@ def notify_socket(pid):
 
 def test_only_what_a_restart_spawns_has_the_socket_and_the_configuration_stays_as_it_was():
     programs, _ = slow_starters(0, 'notify', startsecs=0)
-    with Daemon(programs) as daemon:
-        daemon.wait_running('web')
+    with running(programs) as daemon:
         assert restart(daemon)[0] is True
         pid = daemon.pids('web')['web_0']
         assert os.path.exists(notify_socket(pid))  # as long as it lives

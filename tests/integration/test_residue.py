@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.daemon import MANNERS, Daemon, group, running, wait_until
 from tests.support.faults import all_new, info, wait_finished
 
 ALARM = 1 << (signal.SIGALRM - 1)
@@ -37,8 +37,7 @@ def assert_nothing_is_left(daemon, descriptors, sockets=0):
 
 @pytest.mark.parametrize('how', ['all are up', 'timeout', 'cancel'])
 def test_a_handler_and_a_socket_pair_are_there_only_while_a_restart_runs(how):
-    with Daemon(group('web', 2, MANNERS['held back'], startsecs=1)) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 2, MANNERS['held back'], startsecs=1)) as daemon:
         descriptors = daemon.descriptors_at_rest()
         assert not catches_alarm(daemon)
         daemon.rpc.restarter.restartProcessGroup('web', {
@@ -55,8 +54,7 @@ def test_a_handler_and_a_socket_pair_are_there_only_while_a_restart_runs(how):
 
 @pytest.mark.stress
 def test_many_restarts_back_to_back_leave_no_descriptor_and_no_memory():
-    with Daemon(group('web', 10), loglevel='info') as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 10), loglevel='info') as daemon:
         longest = 0.0
         with daemon.connection() as rpc:
             for number in range(130):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tests.integration.test_residue import assert_nothing_is_left
-from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.daemon import MANNERS, Daemon, group, running, wait_until
 from tests.support.faults import QUICK, all_new, restart, seconds_to_restart, together
 from tests.support.stress import pairs
 from tests.support.surge import Watch, ears
@@ -107,8 +107,7 @@ def test_a_broken_release_leaves_the_other_old_processes_serving_and_nothing_of_
 
 @pytest.mark.parametrize('options', [{'max_unavailable': 1}, {'max_surge': 1}, {'reread': True}])
 def test_only_running_leaves_what_somebody_has_stopped(options):
-    with Daemon(group('web', 3)) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 3)) as daemon:
         daemon.supervisorctl('stop', 'web:web_001')
         before = daemon.pids('web')
         assert restart(daemon, 'web', dict(options, only_running=True))[0] is True

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import Daemon, descriptors, group, wait_until
+from tests.support.daemon import Daemon, descriptors, group, running, wait_until
 from tests.support.faults import Call, sabotaged
 
 ROOT = os.getuid() == 0
@@ -213,8 +213,7 @@ def test_it_needs_no_more_descriptors_than_with_supervisor(free, comes_up):
 
 @pytest.mark.stress
 def test_no_signal_is_lost_while_programs_are_started():
-    with Daemon(group('web', 10), loglevel='info') as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 10), loglevel='info') as daemon:
         call, longest = None, 0.0
         for times in range(1, 301):
             began = time.monotonic()

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from supervisor_restarter.restart.faults import Faults
 from tests.integration.test_residue import assert_nothing_is_left
-from tests.support.daemon import MANNERS, Daemon, heed_ctrl_c, wait_until
+from tests.support.daemon import MANNERS, Daemon, heed_ctrl_c, running, wait_until
 from tests.support.faults import Call, all_new, info, wait_phase
 from tests.support.readiness import slow_starters
 from tests.support.stress import stress
@@ -74,8 +73,7 @@ def test_status_and_info_tell_of_both_processes_of_a_slot():
 
 def test_supervisor_finds_nothing_to_update_afterwards_and_restarts_the_new_ones_itself():
     settings = {'environment': 'KEY="value"', 'autorestart': 'true'}
-    with Daemon(programs('program', 2, startsecs=0, **settings)) as daemon:
-        daemon.wait_running('web')
+    with running(programs('program', 2, startsecs=0, **settings)) as daemon:
         assert surge(daemon) is True
         assert 'No config updates' in daemon.supervisorctl('reread').stdout
         between = daemon.pids('web')
@@ -249,10 +247,8 @@ def test_supervisorctl_tail_goes_on(tmp_path):
                          stdout_logfile_maxbytes=0)) as daemon:
         before = daemon.wait_running('web')
         with open(str(tmp_path / 'tail'), 'wb') as output:
-            tail = subprocess.Popen(
-                [str(daemon.scripts / 'supervisorctl'), '-c', str(daemon.configuration),
-                 'tail', '-f', 'web:web_0'], stdin=subprocess.DEVNULL, stdout=output,
-                preexec_fn=heed_ctrl_c)
+            tail = daemon.begin('supervisorctl', 'tail', '-f', 'web:web_0', stdout=output,
+                                preexec_fn=heed_ctrl_c)
         try:
             seen = tmp_path / 'tail'
             wait_until(lambda: b'%d ' % before['web_0'] in seen.read_bytes(), 'the old one')
@@ -268,9 +264,8 @@ def test_supervisorctl_tail_goes_on(tmp_path):
 
 @pytest.mark.stress
 def test_200_surges_back_to_back_leave_no_descriptor_no_memory_and_no_name():
-    with Daemon(programs('program', 10, startsecs=0, stdout_logfile='AUTO',
-                         stderr_logfile='AUTO'), loglevel='info') as daemon:
-        daemon.wait_running('web')
+    with running(programs('program', 10, startsecs=0, stdout_logfile='AUTO',
+                          stderr_logfile='AUTO'), loglevel='info') as daemon:
         names = list(daemon.states('web'))
         with daemon.connection() as rpc:
             for number in range(230):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.daemon import MANNERS, Daemon, group, running, wait_until
 from tests.support.faults import Call, all_new, info, wait_phase
 from tests.support.rolling_example import RollingExample
 from tests.support.stress import pairs, stress
@@ -56,8 +56,7 @@ def some(numprocs, command=MANNERS['at once'], **settings):
 
 
 def test_more_and_fewer_processes_leave_the_others_as_they_are():
-    with Daemon(some(3)) as daemon:
-        daemon.wait_running('web')
+    with running(some(3)) as daemon:
         first = kept(daemon)
         assert all(os.path.exists(told['stdout_logfile']) for told in first.values())
         for numprocs in (5, 2, 4):
@@ -118,8 +117,7 @@ def test_each_kind_of_change_is_taken_over(options):
 
 def test_a_new_process_goes_on_with_the_automatic_log_file_of_its_slot():
     command = "/bin/sh -c 'echo %s; exec sleep 100000'"
-    with Daemon(some(1, command % 'old')) as daemon:
-        daemon.wait_running('web')
+    with running(some(1, command % 'old')) as daemon:
         log = Path(daemon.processes('web')['web_000']['stdout_logfile'])
         wait_until(lambda: log.read_text() == 'old\n')
         files = set(os.listdir(str(daemon.folder)))
@@ -132,8 +130,7 @@ def test_a_new_process_goes_on_with_the_automatic_log_file_of_its_slot():
 
 
 def test_what_does_not_start_by_itself_is_there_and_what_was_stopped_stays_so():
-    with Daemon(some(2)) as daemon:
-        daemon.wait_running('web')
+    with running(some(2)) as daemon:
         daemon.supervisorctl('stop', 'web:web_001')
         daemon.write_configuration(some(3, autostart='false'))
         assert update(daemon) is True
@@ -295,8 +292,7 @@ def test_cancelled_each_slot_is_old_or_new_and_either_command_finishes_it(finish
 
 
 def test_a_file_that_changes_in_the_midst_of_it_is_what_the_next_call_does():
-    with Daemon(some(4, TERMS)) as daemon:
-        daemon.wait_running('web')
+    with running(some(4, TERMS)) as daemon:
         daemon.write_configuration(some(4, TERMS.replace('0.02', '0.03')))
         call = halfway(daemon)
         daemon.write_configuration(some(5, TERMS.replace('0.02', '0.04')))
@@ -314,8 +310,7 @@ def test_a_file_that_changes_in_the_midst_of_it_is_what_the_next_call_does():
     [{}, {'max_unavailable': 0, 'max_surge': 1}]))
 def test_what_somebody_else_does_in_the_midst_of_it_ends_and_the_next_update_finishes_it(
         theirs, options):
-    with Daemon(some(4, TERMS)) as daemon:
-        daemon.wait_running('web')
+    with running(some(4, TERMS)) as daemon:
         daemon.write_configuration(some(5, TERMS.replace('0.02', '0.03')))
         call = halfway(daemon, options)
         daemon.supervisorctl(*theirs.split(), timeout=60)
@@ -357,8 +352,7 @@ def test_under_load_no_request_fails(old, new, options, untouched):
 
 @pytest.mark.stress
 def test_after_many_updates_nothing_is_left():
-    with Daemon(some(2)) as daemon:
-        daemon.wait_running('web')
+    with running(some(2)) as daemon:
         descriptors = daemon.descriptors_at_rest()
         for numprocs in (1, 3, 2) * 5:
             for options in ({}, {'max_surge': 1}):

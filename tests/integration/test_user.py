@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.daemon import MANNERS, Daemon, group, running, wait_until
 from tests.support.faults import wait_finished
 from tests.support.load import fetch
 from tests.support.readiness import slow_starters
@@ -21,9 +21,8 @@ supervisor.rpcinterface_factory = tests.programs.latecomers:make_rpcinterface
 def test_nothing_of_the_plugin_or_of_python_is_read_after_the_configuration(kind):
     programs, _ = slow_starters(0.1, kind, numprocs=2)
     programs += group('broken', 1, MANNERS['exits 1'], startsecs=1, startretries=0)
-    with Daemon(programs, {'page': 'true'}, extra=LATECOMERS,
-                env=dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))) as daemon:
-        daemon.wait_running('web')
+    with running(programs, {'page': 'true'}, extra=LATECOMERS,
+                 env=dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))) as daemon:
         assert fetch(daemon.folder / 's.sock', path='/restarter/').status == 200
         with daemon.connection() as rpc:
             for options in ({}, {'reread': True}, {'max_unavailable': 1}, {'max_surge': 1}):

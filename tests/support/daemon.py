@@ -14,7 +14,7 @@ import threading
 import time
 import xmlrpc.client
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, TypeVar
 
 from supervisor.xmlrpc import SupervisorTransport
 
@@ -43,6 +43,9 @@ supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerpl
 
 # Commands of Supervisor's own that take a second for each process where nobody turns the main loop.
 SLOW = {'start', 'stop', 'restart', 'update', 'add', 'remove'}
+
+CAPTURED = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE,
+            'universal_newlines': True}
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -384,12 +387,17 @@ class Daemon:
 
     # commands, as a user types them
 
-    def command(self, name: str, *arguments: str, **popen: Any) -> subprocess.CompletedProcess:
+    def begin(self, name: str, *arguments: str, **popen: Any) -> subprocess.Popen:
+        """Begin to run an installed script with this configuration."""
+        return subprocess.Popen(self._words(name, arguments), **dict(CAPTURED, **popen))
+
+    def command(self, name: str, *arguments: str, **run: Any) -> subprocess.CompletedProcess:
         """Run an installed script with this configuration."""
-        return subprocess.run(
-            [str(self.scripts / name), '-c', str(self.configuration)] + list(arguments),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            universal_newlines=True, timeout=popen.pop('timeout', 120), **popen)
+        return subprocess.run(self._words(name, arguments),
+                              **dict(CAPTURED, **dict({'timeout': 120}, **run)))
+
+    def _words(self, name: str, arguments: Sequence[str]) -> List[str]:
+        return [str(self.scripts / name), '-c', str(self.configuration), *arguments]
 
     def supervisorctl(self, *arguments: str, **popen: Any) -> subprocess.CompletedProcess:
         """Run supervisorctl."""
@@ -399,6 +407,14 @@ class Daemon:
     def restart_group(self, *arguments: str, **popen: Any) -> subprocess.CompletedProcess:
         """Run the console script."""
         return self.command('supervisorctl_restart_group', *arguments, **popen)
+
+
+@contextlib.contextmanager
+def running(programs: str, *arguments: Any, **settings: Any) -> Iterator[Daemon]:
+    """A supervisord whose group `web` is RUNNING; the arguments are those of Daemon."""
+    with Daemon(programs, *arguments, **settings) as daemon:
+        daemon.wait_running('web')
+        yield daemon
 
 
 def group(name: str, numprocs: int, command: str = MANNERS['at once'], startsecs: int = 0,

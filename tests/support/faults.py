@@ -1,13 +1,12 @@
 """What the tests of faults share."""
 
 import os
-import subprocess
 import threading
 import time
 import xmlrpc.client
 from pathlib import Path
 
-from tests.support.daemon import SCRIPTS, Daemon, wait_until
+from tests.support.daemon import Daemon, wait_until
 
 SABOTEUR = """
 [rpcinterface:saboteur]
@@ -114,14 +113,6 @@ class Caller(threading.Thread):
     def held(self):
         """The share of the time in which it waited for answers that were late."""
         return sum(wait for wait in self.waits if wait > self.LATE) / self.seconds
-
-
-def script(daemon, *arguments):
-    """The console script, running."""
-    return subprocess.Popen([str(SCRIPTS / 'supervisorctl_restart_group'), '-c',
-                             str(daemon.configuration), *arguments],
-                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL)
 
 
 def info(daemon, name='web'):
