@@ -271,9 +271,7 @@ def programs() -> str:
     for name, each in GROUPS.items():
         settings = dict({'stopwaitsecs': 1, 'startretries': 100}, **declaration(each.ready))
         settings.update(each.settings)
-        kind = settings.pop('kind', 'program')
-        part = group(name, each.number, each.command, each.startsecs, **settings)
-        parts.append(part.replace('[program:', '[%s:' % kind))
+        parts.append(group(name, each.number, each.command, each.startsecs, **settings))
     return '\n'.join(parts)
 
 

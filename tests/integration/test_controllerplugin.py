@@ -2,14 +2,12 @@
 
 import json
 import os
-import subprocess
 
 import pytest
 
 from supervisor_restarter import __version__
-from tests.support.daemon import COMMANDS, MANNERS, SCRIPTS, Daemon, group, running, wait_until
+from tests.support.daemon import COMMANDS, MANNERS, Daemon, group, running, wait_until
 from tests.support.faults import all_new, wait_phase
-from tests.support.rolling_example import EXAMPLE
 from tests.support.stress import stress
 
 # How a restart is typed.
@@ -397,14 +395,6 @@ def test_json_is_one_document(daemon):
     assert document('restartinfo', '--json', 'bad')['groups'][0]['failed'] == 2
     plan = document('updategroup', '--json', '--dry-run', 'web')['groups'][0]
     assert (plan['outcome'], [slot['action'] for slot in plan['plan']]) == ('planned', ['keep'] * 2)
-
-
-def test_the_rolling_example_has_the_commands():
-    # No supervisord runs there; help needs none.
-    done = subprocess.run(
-        [str(SCRIPTS / 'supervisorctl'), '-c', str(EXAMPLE / 'supervisord.conf'), 'help'],
-        stdout=subprocess.PIPE, universal_newlines=True, timeout=60)
-    assert {'restartgroup', 'restartinfo', 'cancelrestart'} < set(done.stdout.split())
 
 
 def test_options_do_not_leak_from_one_command_of_the_shell_to_the_next(daemon):

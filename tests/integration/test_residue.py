@@ -53,20 +53,23 @@ def test_a_handler_and_a_socket_pair_are_there_only_while_a_restart_runs(how):
 
 
 @pytest.mark.stress
-def test_many_restarts_back_to_back_leave_no_descriptor_and_no_memory():
-    with running(group('web', 10), loglevel='info') as daemon:
-        longest = 0.0
+@pytest.mark.parametrize('options', [{}, {'max_surge': 1}])
+def test_200_restarts_back_to_back_leave_no_descriptor_no_memory_and_no_name(options):
+    with running(group('web', 10, stdout_logfile='AUTO', stderr_logfile='AUTO'),
+                 {'timeout': 60}, loglevel='info') as daemon:
+        names, longest = list(daemon.states('web')), 0.0
         with daemon.connection() as rpc:
-            for number in range(130):
+            for number in range(230):
                 if number == 30:  # caches are warm
                     descriptors, memory = len(daemon.descriptors()), daemon.memory()
                 begin = time.monotonic()
-                assert rpc.restarter.restartProcessGroup('web', {'timeout': 60}) is True
+                assert rpc.restarter.restartProcessGroup('web', options) is True
                 longest = max(longest, time.monotonic() - begin)
             # A stop signal that is lost costs stopwaitsecs, ten seconds.
             assert longest < 5
             assert len(daemon.descriptors()) == descriptors
             assert daemon.memory() - memory < 1 << 20
+        assert list(daemon.states('web')) == names
 
 
 def test_a_daemonized_supervisord_restarts_and_ends_with_all_that_it_has_started():

@@ -21,7 +21,7 @@ USER = 'nobody' if ROOT else getpass.getuser()
 
 
 def program(kind='program', name='web', command='/bin/sleep 100000', **settings):
-    return group(name, 1, command, **settings).replace('[program:', '[%s:' % kind)
+    return group(name, 1, command, kind=kind, **settings)
 
 
 # the same as with Supervisor

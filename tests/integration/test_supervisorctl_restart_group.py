@@ -36,12 +36,6 @@ def test_it_restarts_a_group(folder, server, login):
         assert all_new(before, daemon.wait_running('web'))
 
 
-def test_it_finds_the_configuration_as_supervisorctl_does():
-    with running(group('web', 1)) as daemon:
-        done = script('web', cwd=str(daemon.folder))
-        assert (done.returncode, done.stdout) == (0, 'web: restarted\n')
-
-
 def test_what_ctrl_c_says_cancels_the_restart_without_commands_for_supervisorctl(folder):
     with running(group('web', 4, MANNERS['held back'])) as daemon:
         deploy = subprocess.Popen([SCRIPT, '-s', daemon.url, '--max-unavailable', '1', 'web'],

@@ -260,18 +260,3 @@ def test_supervisorctl_tail_goes_on(tmp_path):
             tail.send_signal(signal.SIGINT)
             tail.wait(10)
         assert daemon.supervisorctl('tail', 'web:web_0').stdout.count('%d ' % new) > 1
-
-
-@pytest.mark.stress
-def test_200_surges_back_to_back_leave_no_descriptor_no_memory_and_no_name():
-    with running(programs('program', 10, startsecs=0, stdout_logfile='AUTO',
-                          stderr_logfile='AUTO'), loglevel='info') as daemon:
-        names = list(daemon.states('web'))
-        with daemon.connection() as rpc:
-            for number in range(230):
-                if number == 30:  # caches are warm
-                    descriptors, memory = len(daemon.descriptors()), daemon.memory()
-                assert rpc.restarter.restartProcessGroup('web', SURGE) is True
-            assert len(daemon.descriptors()) == descriptors
-            assert daemon.memory() - memory < 1 << 20
-        assert list(daemon.states('web')) == names

@@ -5,6 +5,7 @@ import concurrent.futures
 import pytest
 
 from tests.support.daemon import COMMANDS, MANNERS, Daemon, group, running, wait_until
+from tests.support.stress import stress
 
 TAKEN_OVER = COMMANDS + 'restart = true\nupdate = true\n'
 
@@ -22,11 +23,11 @@ CHANGED = [group('web', 2, environment='KEY="2"')]
 
 # Each is run with Supervisor's own and with the plugin's, prints the same lines and exits the same.
 RESTARTS = [
-    'solo', 'web:*', 'web:', 'web:web_000', 'web:web_000 web:web_001', 'web:web_001 web:web_000',
-    'solo web:*', 'web:* solo', 'web:* solo down', 'nope', 'nope:*', 'web:nope', 'web', 'solo nope',
-    'nope solo', 'nope:* solo', 'down', 'down:*', 'down solo', 'bad:*', 'bad:bad_000', 'gone',
-    'gone:*', 'solo gone', 'web:* web:web_000', 'web:web_000 web:*', 'solo solo', 'solo solo:*',
-    'solo:solo', 'all', 'all nope', '', 'none:*', 'none', 'none:* solo',
+    'solo', 'web:*', 'web:web_000', 'web:web_000 web:web_001', 'solo web:*', 'web:* solo down',
+    'nope', 'nope:*', 'web:nope', 'web', 'solo nope', 'nope:* solo', 'down', 'down solo', 'bad:*',
+    'gone', 'solo gone', 'web:* web:web_000', 'solo solo', 'solo:solo', 'all', '', 'none:*',
+    *stress('web:', 'web:web_001 web:web_000', 'web:* solo', 'nope solo', 'down:*', 'bad:bad_000',
+            'gone:*', 'web:web_000 web:*', 'solo solo:*', 'all nope', 'none', 'none:* solo'),
 ]
 
 

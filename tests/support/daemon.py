@@ -417,10 +417,19 @@ def running(programs: str, *arguments: Any, **settings: Any) -> Iterator[Daemon]
         yield daemon
 
 
+def plugged(plugin: str, programs: str, *arguments: Any, extra: str = '',
+            **settings: Any) -> Daemon:
+    """Return a supervisord with a plugin of tests/programs; `extra` are options of its section."""
+    section = ('[rpcinterface:{0}]\nsupervisor.rpcinterface_factory = '
+               'tests.programs.{0}:make_rpcinterface\n{1}\n').format(plugin, extra)
+    env = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
+    return Daemon(programs, *arguments, extra=section, env=env, **settings)
+
+
 def group(name: str, numprocs: int, command: str = MANNERS['at once'], startsecs: int = 0,
-          **settings: Any) -> str:
+          kind: str = 'program', **settings: Any) -> str:
     """Return the configuration of a group of like processes `name:name_000`, `name_001`, …"""
-    lines = ['[program:%s]' % name, 'command = %s' % command, 'numprocs = %d' % numprocs,
+    lines = ['[%s:%s]' % (kind, name), 'command = %s' % command, 'numprocs = %d' % numprocs,
              'process_name = %(program_name)s_%(process_num)03d',
              'startsecs = %s' % startsecs, 'stdout_logfile = NONE', 'stderr_logfile = NONE']
     lines += ['%s = %s' % pair for pair in settings.items()]

@@ -6,13 +6,7 @@ import time
 import xmlrpc.client
 from pathlib import Path
 
-from tests.support.daemon import Daemon, wait_until
-
-SABOTEUR = """
-[rpcinterface:saboteur]
-supervisor.rpcinterface_factory = tests.programs.saboteur:make_rpcinterface
-"""
-
+from tests.support.daemon import plugged, wait_until
 
 # Far below the second that supervisord's main loop sleeps, far above what a restart takes.
 QUICK = 0.7
@@ -49,9 +43,7 @@ def seconds_to_restart(daemon, limit):
 
 def sabotaged(programs, *arguments, **options):
     """A supervisord with the saboteur in it."""
-    root = str(Path(__file__).parents[2])
-    return Daemon(programs, *arguments, extra=SABOTEUR, env=dict(os.environ, PYTHONPATH=root),
-                  **options)
+    return plugged('saboteur', programs, *arguments, **options)
 
 
 class Call(threading.Thread):
