@@ -10,7 +10,7 @@ from supervisor.http import NOT_DONE_YET
 from supervisor.options import split_namespec
 from supervisor.states import SupervisorStates
 
-from supervisor_restarter import __version__
+from supervisor_restarter import __version__, plans
 from supervisor_restarter import options as plugin_options
 from supervisor_restarter.daemon import configuration
 from supervisor_restarter.daemon.mainloop import MainLoop
@@ -123,7 +123,8 @@ class RestarterNamespaceRPCInterface:
         plan = self._plan(group, restart=True) if call.reread else None
         if call.reread and not call.resume:  # the file may have other options by now
             call = self._call('restartProcessGroup', group, options, *flags)
-        plan = self._restarts.limited(group, plan, call.processes, call.settings.only_running)
+        plan = plans.limited(self._restarts, group, plan, call.processes,
+                             call.settings.only_running)
         return self._begin(group, call, plan, call.processes if call.resume else None)
 
     @_RPCMethod
@@ -149,8 +150,8 @@ class RestarterNamespaceRPCInterface:
         self._call('updateProcessGroup', group, options, *flags)
         plan = self._plan(group)
         call = self._call('updateProcessGroup', group, options, *flags)
-        plan = self._restarts.limited(group, plan, call.processes,
-                                      call.settings.only_running)
+        plan = plans.limited(self._restarts, group, plan, call.processes,
+                             call.settings.only_running)
         if call.dry_run:
             return [slot.struct() for slot in plan.slots]
         done = [slot.name for slot in plan.slots if slot.action != Action.KEEP]
@@ -205,7 +206,7 @@ class RestarterNamespaceRPCInterface:
             configured = plugin_options.from_config(section, self.supervisord.options.logger.warn)
         except (configuration.CannotReread, plugin_options.BadOption) as why:
             raise RPCError(Faults.CANT_REREAD, '%s: %s' % (group, why)) from None
-        plan = self._restarts.plan(group, file.groups, restart)
+        plan = plans.from_file(self._restarts, group, file.groups, restart)
         self._configured.take_over(configured)
         return plan
 

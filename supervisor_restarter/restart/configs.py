@@ -1,15 +1,12 @@
 """The configurations of a group's slots, as they change one by one."""
 
 import os
-from typing import Any, List
+from typing import Any
 
 from supervisor.datatypes import Automatic
 
 from supervisor_restarter.restart.plan import Plan
 from supervisor_restarter.restart.slot import Slot
-
-_CHANNELS = ('stdout', 'stderr')
-_LOG_OPTIONS = ('logfile', 'logfile_maxbytes', 'logfile_backups', 'syslog')
 
 
 class Configs:
@@ -32,7 +29,7 @@ class Configs:
         old, new = slot.process.config, slot.config
         if old is new and slot.name in self.group.processes:
             return
-        for option in ('%s_logfile' % channel for channel in _CHANNELS):
+        for option in ('stdout_logfile', 'stderr_logfile'):
             # supervisor/options.py: ServerOptions.get_autochildlog_name
             prefix = '%s-%s---%s-' % (new.name, option.split('_')[0], new.options.identifier)
             log = getattr(old, option)
@@ -80,10 +77,3 @@ class Configs:
             # A new list: the old one may be that of what supervisord has read.
             self.group.config.process_configs = [
                 processes[slot.name].config for slot in self.plan.slots if slot.name in processes]
-
-
-def same_logs(old: Any, new: Any) -> List[str]:
-    """Return for which of stdout and stderr two configurations say the same of the log file."""
-    return [channel for channel in _CHANNELS
-            if all(getattr(old, name) == getattr(new, name) for name in [
-                '%s_%s' % (channel, option) for option in _LOG_OPTIONS])]

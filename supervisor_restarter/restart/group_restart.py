@@ -7,21 +7,16 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 
 from supervisor.states import ProcessStates, SupervisorStates
 
-from supervisor_restarter.restart.configs import Configs
+from supervisor_restarter.daemon.states import comes_up
 from supervisor_restarter.restart.faults import Faults
-from supervisor_restarter.restart.handover import (
-    HandOver,
-    check_names,
-    check_surge,
-    name_of_slot,
-)
+from supervisor_restarter.restart.handover import HandOver, check_surge, name_of_slot
 from supervisor_restarter.restart.pacing import Times, Turns, pacing_for
 from supervisor_restarter.restart.plan import Action, Plan, to_restart
-from supervisor_restarter.restart.processes import Orphans, Processes, comes_up
+from supervisor_restarter.restart.processes import Orphans, Processes
 from supervisor_restarter.restart.report import Report
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.slot import PENDING, Phase, Slot, slots_of
-from supervisor_restarter.restart.slot_restart import SPAWN, TURN, SlotRestart
+from supervisor_restarter.restart.slot import Phase, Slot, slots_of
+from supervisor_restarter.restart.slot_restart import LOOK_EVERY, SPAWN, TURN, SlotRestart
 
 # How long the work of one pass may hold supervisord's main loop, in seconds.
 SLICE = 0.04
@@ -37,8 +32,8 @@ class GroupRestart:
 
     `advance` is one pass: it lets the stories of the slots go on (see `SlotRestart`), and never
     waits. It goes on with those that have changed, whose time has come, whose turn it is, and which
-    may be spawned; with all only when the option `delay` has passed since it did so last. With
-    TIMEOUT the `outcome` comes before the restart has finished.
+    may be spawned. With TIMEOUT the `outcome` comes before the restart has finished. `way` says in
+    words how it goes.
 
     `clock` gives `monotonic()` and, for Supervisor's own times, `time()`, as the module time does.
     `readiness` says what a program declares of its readiness, and sees it; without it, RUNNING is
@@ -53,27 +48,26 @@ class GroupRestart:
         self.settings = settings
         self.clock = clock
         self.plan = plan or to_restart(group)
-        if settings.max_surge:
-            check_names(group, self.plan)
         slots = {slot.name: slot for slot in slots_of(group, self.plan, readiness)}
-        self._agenda = _Agenda(settings.delay)
-        self._processes = Processes(supervisord, Configs(group, self.plan), readiness,
-                                    settings.delay, self._agenda.changed.add)
+        self._agenda = _Agenda()
+        self._processes = Processes(supervisord, group, self.plan, readiness, settings.delay,
+                                    self._agenda.changed.add)
         if settings.max_surge:
-            check_surge([slot for slot in slots.values() if not slot.found_down], self._processes,
-                        clock)
+            check_surge(slots, self._processes, clock)
         self._times = Times(settings, slots.values(), clock)
-        self._report = Report(self.name, slots, self._times.began, self._processes.log)
+        self.report = Report(self.name, slots, self._times.began, self._processes.log)
         hand_over = HandOver(self._processes, clock)
-        self._stories = {name: SlotRestart(slot, self._processes, hand_over, self._report,
+        self._stories = {name: SlotRestart(slot, self._processes, hand_over, self.report,
                                            self._times) for name, slot in slots.items()}
-        self._at_once = [slot for slot in slots.values() if slot.found_down]
-        self._turns = Turns(pacing_for(settings, self.plan.size), slots.values(), self._times,
-                            self._report)
+        # What is down already is started before anything is stopped.
+        self._agenda.changed.update(name for name, slot in slots.items() if slot.found_down)
+        pacing = pacing_for(settings, self.plan.size)
+        self.way = str(pacing)
+        self._turns = Turns(pacing, slots.values(), self._times, self.report)
         self._down: List[Tuple[int, str]] = []  # the ranks of the slots that may be spawned
         self._active: Dict[str, Slot] = {}
         self._kept = {planned.name for planned in self.plan.having(Action.KEEP) if planned.runs}
-        self._orphans = Orphans(readiness, self._report, clock)
+        self._orphans = Orphans(readiness, self.report, clock)
         what = ('restarting %d processes' % len(slots) if self.plan.config is None
                 else 'updating: %s' % str(plan))
         self._processes.log('info', '%s, %s' % (what, self.way))
@@ -81,80 +75,70 @@ class GroupRestart:
     # what others ask
 
     @property
-    def way(self) -> str:
-        """How it goes, in words."""
-        return str(self._turns.pacing)
-
-    @property
     def outcome(self) -> Any:
         """What the caller gets; None until that is known."""
-        return self._report.outcome
+        return self.report.outcome
 
     @property
     def finished(self) -> bool:
         """Whether there is nothing more to do."""
-        return self._report.ended is not None
+        return self.report.ended is not None
 
     def due(self) -> float:
-        """Return the seconds until the next pass has something to do; 0 for at once.
-
-        It is at most the option `delay`.
-        """
-        if self._at_once or self._down or self._next_turn():
+        """Return the seconds until the next pass has something to do; 0 for at once."""
+        if self._down or self._turns.next():
             return 0.0
-        times = [self._agenda.due()]
-        if self.outcome is None:
-            times.append(self._turns.deadline(self._active.values()))
-        seconds = min(times) - self.clock.monotonic()
+        deadline = math.inf if self.outcome else self._turns.deadline(self._active.values())
+        seconds = min(self._agenda.due(), deadline) - self.clock.monotonic()
         orphans = math.inf if self._active else self._orphans.due()
         return max(0.0, min(seconds, self._turns.next_in(), orphans))
 
     def info(self) -> Dict[str, Any]:
         """Return the struct of `getRestartInfo`."""
-        return self._report.info(self._active.values(), self._times)
+        return self.report.info(self._active.values(), self._times)
 
     def slots(self) -> List[Dict[str, Any]]:
         """Return the array `slots` of that struct."""
-        return self._report.history()
+        return self.report.history()
 
     # what others tell
 
     def changed(self, name: str, running: bool) -> None:
         """Note that a process has changed its state; `running`: it is RUNNING now."""
         name = name if name in self._stories or name in self._kept else name_of_slot(name)
-        if name in self._stories:
-            if running and self._is_patient(self._report.slots[name]):
-                self._agenda.note_up(name)
-            else:
-                self._agenda.changed.add(name)
-        elif name in self._kept:
+        if running and name in self._stories and self._is_patient(self.report.slots[name]):
+            self._agenda.note_up(name)
+        elif name in self._stories or name in self._kept:
             self._agenda.changed.add(name)
 
     def cancel(self) -> None:
         """Begin nothing more, and only bring up what is down; the caller gets CANCELLED."""
-        if not self._report.settles:
-            self._settle(Faults.CANCELLED, 'cancelled, %s' % self._report.pending())
+        self._settle(Faults.CANCELLED, 'cancelled, %s' % self.report.pending())
 
-    def give_up(self, explanation: str) -> None:
-        """End the restart where it stands; the caller gets FAILED."""
-        self._break_off(Faults.FAILED, explanation)
+    def give_up(self, explanation: str, code: int = Faults.FAILED) -> None:
+        """End the restart where it stands; the caller gets a fault about the whole group."""
+        self.report.break_off(code, explanation)
+        self._end()
 
     def group_removed(self) -> None:
-        """End the restart, since its group is no longer there."""
-        if not self.finished:
-            self._end_with_its_group()
+        """End the restart: its group is no longer there, or supervisord is stopping."""
+        if self.finished:
+            return
+        if self.supervisord.options.mood < SupervisorStates.RUNNING:
+            self.give_up('supervisord is stopping', Faults.SHUTDOWN_STATE)
+        else:
+            self.give_up('removed during its restart', Faults.BAD_GROUP)
 
     def advance(self, everything: bool = True, seconds: float = SLICE) -> None:
         """Make one pass, of about `seconds` at most; `due` tells when the next one is.
 
-        With `everything` false only those stories go on that have a reason to, unless the option
-        `delay` has passed since all of them did.
+        With `everything` false only those stories go on that have a reason to.
         """
         if self.finished:
             return
         if (self.supervisord.options.mood < SupervisorStates.RUNNING
                 or self.supervisord.process_groups.get(self.name) is not self.group):
-            self._end_with_its_group()
+            self.group_removed()
         else:
             until = self.clock.monotonic() + seconds
             all_seen = self._look(everything, until)
@@ -162,26 +146,21 @@ class GroupRestart:
             self._check_time()
             if all_seen:  # else one may be down that nobody counts
                 self._give_turns(until)
-            self._conclude()
+                self._conclude()
 
     # the steps of a pass
 
     def _look(self, everything: bool, until: float) -> bool:
         """Return whether there was time to look at all that have changed."""
-        while self._at_once and self.clock.monotonic() < until:
-            self._go_on(self._at_once.pop())
         all_seen = True
-        names, all_of_them = self._agenda.take(
-            self.clock.monotonic(), everything, busy=bool(self._down))
-        if all_of_them:
-            names.update(self._kept)
-            names.update(name for name, slot in self._report.slots.items()
-                         if slot.phase in PENDING or slot.second is not None)
+        names = self._agenda.take(self.clock.monotonic())
+        if everything:
+            names.update(self._kept, self.report.slots)
         for name in sorted(names):
             if name in self._kept:
                 self._look_at_kept(name)
             elif self.clock.monotonic() < until:
-                self._go_on(self._report.slots[name])
+                self._go_on(self.report.slots[name])
             else:
                 self._agenda.changed.add(name)  # in the next pass, which is due at once
                 all_seen = False
@@ -191,7 +170,7 @@ class GroupRestart:
         now = began = self.clock.monotonic()
         while self._down and now + (now - began) <= until:
             began = now
-            slot = self._report.slots[self._down.pop(0)[1]]
+            slot = self.report.slots[self._down.pop(0)[1]]
             if self._stories[slot.name].waits_for == SPAWN:
                 self._go_on(slot, SPAWN)
             now = self.clock.monotonic()
@@ -205,30 +184,29 @@ class GroupRestart:
         deadline = self._turns.deadline(self._active.values())
         if self.clock.monotonic() < deadline:
             return
-        if not self._report.settles:
-            self._settle(Faults.TIMEOUT, 'after %.6g seconds %s' % (
-                self._turns.time_until(deadline), self._report.pending()))
-        self._report.give_answer()
+        self._settle(Faults.TIMEOUT, 'after %.6g seconds %s' % (
+            self._turns.time_until(deadline), self.report.pending()))
+        self.report.give_answer()
 
     def _give_turns(self, until: float) -> None:
-        turn = self._next_turn()
+        turn = self._turns.next()
         while turn:
             slot = self._turns.take()
             if self._stories[slot.name].waits_for != TURN:
                 self._go_on(slot)
             self._go_on(slot, turn)
-            turn = self._next_turn() if self.clock.monotonic() < until else ''
+            turn = self._turns.next() if self.clock.monotonic() < until else ''
 
     def _conclude(self) -> None:
-        report = self._report
+        report = self.report
         if self.finished:
             return
-        if not report.settles and self._turns.pacing.used_up(report.failed):
+        if self._turns.pacing.used_up(report.failed):
             left = report.left_as_they_were()
             if left:
                 self._settle(Faults.STOPPED_EARLY, '%d failed, %d of %d processes left as they were'
                              % (len(report.faults), left, len(report.slots)))
-        if self._active or self._at_once or self._turns.go_on:
+        if self._active or self._turns.go_on:
             return
         for slot in report.slots.values():
             if slot.phase == Phase.RESTARTED:
@@ -240,31 +218,18 @@ class GroupRestart:
     # how it ends
 
     def _settle(self, code: int, explanation: str) -> None:
-        self._report.settle(code, explanation)
-        self._agenda.changed.update(
-            name for name, slot in self._active.items() if slot.successor)
-
-    def _break_off(self, code: int, explanation: str) -> None:
-        self._report.break_off(code, explanation)
-        self._end()
-
-    def _end_with_its_group(self) -> None:
-        if self.supervisord.options.mood < SupervisorStates.RUNNING:
-            self._break_off(Faults.SHUTDOWN_STATE, 'supervisord is stopping')
-        else:
-            self._break_off(Faults.BAD_GROUP, 'removed during its restart')
+        if not self.report.settles:
+            self.report.settle(code, explanation)
+            self._agenda.changed.update(
+                name for name, slot in self._active.items() if slot.successor)
 
     def _end(self) -> None:
-        self._report.give_answer()
-        self._report.ended = self.clock.monotonic()
-        self._processes.configs.note()
-        self._processes.give_back()
-        for slot in self._active.values():
-            slot.close_watch()
-            slot.part_logs()
-        for slot in self._report.slots.values():
-            slot.close_words()
-        self._processes.log('info', self._report.summary(
+        self.report.give_answer()
+        self.report.ended = self.clock.monotonic()
+        self._processes.end()
+        for slot in self.report.slots.values():
+            slot.close()
+        self._processes.log('info', self.report.summary(
             'restarted' if self.plan.config is None else 'updated'))
 
     # what follows from the stories
@@ -273,17 +238,14 @@ class GroupRestart:
         """Let the story of a slot go on until it waits again, and note where it stands then."""
         if self.finished:
             return  # somebody has removed the group in the midst of this pass
-        story, name, phase = self._stories[slot.name], slot.name, slot.phase
+        story, name = self._stories[slot.name], slot.name
         story.go_on(turn)
-        if slot.phase != phase:
-            self._turns.note_moved(slot.since)
         active = slot.active
         not_up = (slot.phase == Phase.WAITING and not active and not slot.is_removed
                   and slot.state != ProcessStates.RUNNING)
         if not (active or not_up or name in self._active or name in self._turns.not_up):
             return  # it waits for its turn as before, or is done
-        self._turns.note_coming(name, not_up)
-        self._turns.note_place(slot)
+        self._turns.note(slot, not_up)
         if active:
             self._active[name] = slot
         else:
@@ -291,23 +253,24 @@ class GroupRestart:
         if story.waits_for == SPAWN:
             bisect.insort(self._down, slot.rank)
         elif active or not_up:
-            self._agenda.expect(name, story.next_look(), patient=(
+            self._agenda.expect(name, story.view.next_look(), patient=(
                 slot.phase == Phase.STARTING and self._is_patient(slot)))
             return
         self._agenda.forget(name)
 
     def _look_at_kept(self, name: str) -> None:
         process = self.group.processes.get(name)
-        self._turns.note_coming(name, process is not None and comes_up(process))
+        comes = process is not None and comes_up(process)
+        self._turns.note_coming(name, comes)
+        if comes:
+            self._agenda.expect(name, self.clock.monotonic() + LOOK_EVERY)
+        else:
+            self._agenda.forget(name)
 
     def _is_patient(self, slot: Slot) -> bool:
         """Whether nothing waits for this process to come up, but the end of the restart."""
         return slot.is_patient and not (
             self._turns.pacing.is_rolling or self.settings.min_ready_seconds)
-
-    def _next_turn(self) -> str:
-        # What is down already is started before anything is stopped.
-        return '' if self._at_once else self._turns.next()
 
 
 class _Agenda:
@@ -317,20 +280,18 @@ class _Agenda:
     ones only the last time counts: so where many come up one by one, there is no pass for each.
     """
 
-    def __init__(self, delay: float):
+    def __init__(self) -> None:
         self.changed: Set[str] = set()
-        self._delay = delay
         self._up: Set[str] = set()
         self._looks: Dict[str, float] = {}
         self._patient: Dict[str, float] = {}
-        self._looked_at_all = -math.inf
 
     def note_up(self, name: str) -> None:
         """Let a patient one, which is up now, go on when nothing else is expected any more."""
         self.forget(name)
         self._up.add(name)
 
-    def expect(self, name: str, when: float, patient: bool) -> None:
+    def expect(self, name: str, when: float, patient: bool = False) -> None:
         """Let one go on at a time."""
         times, others = ((self._patient, self._looks) if patient else
                          (self._looks, self._patient))
@@ -346,21 +307,15 @@ class _Agenda:
         """Return when the next pass is due; a time that is past means at once."""
         if self.changed or (self._up and not self._looks and not self._patient):
             return -math.inf
-        return min(self._looked_at_all + self._delay, min(self._looks.values(), default=math.inf),
+        return min(min(self._looks.values(), default=math.inf),
                    max(self._patient.values(), default=math.inf))
 
-    def take(self, now: float, everything: bool, busy: bool) -> Tuple[Set[str], bool]:
-        """Return which ones go on now, and whether all the others do too.
-
-        That is so with `everything`, and when `delay` has passed since, unless there is much to do.
-        """
+    def take(self, now: float) -> Set[str]:
+        """Return which ones go on now."""
         names = self.changed | self._up
         self.changed.clear()
         self._up.clear()
         for times, next_time in ((self._looks, min), (self._patient, max)):
             if times and next_time(times.values()) <= now:
                 names.update([name for name, when in times.items() if when <= now])
-        if everything or (not busy and self._looked_at_all + self._delay <= now):
-            everything = True
-            self._looked_at_all = now
-        return names, everything
+        return names

@@ -5,18 +5,18 @@ supervisord handles what it finds in `group.processes`, so each of the two has a
 
 import copy
 import functools
-from typing import Any, Iterable
+from typing import Any, Dict
 
 from supervisor import events
 from supervisor.options import make_namespec
 from supervisor.states import ProcessStates
 
+from supervisor_restarter.daemon.differences import same_logs
 from supervisor_restarter.daemon.logs import SharedLogs
-from supervisor_restarter.restart.configs import same_logs
+from supervisor_restarter.daemon.states import UP_STATES
 from supervisor_restarter.restart.faults import CannotRestart, Failed, Faults
-from supervisor_restarter.restart.plan import Action, Plan
 from supervisor_restarter.restart.processes import Processes
-from supervisor_restarter.restart.slot import UP_STATES, Slot
+from supervisor_restarter.restart.slot import Slot
 
 # What is added to the name of a slot for the second process that it has for a while.
 SUCCESSOR, PREDECESSOR = '.new', '.old'
@@ -33,29 +33,25 @@ def name_of_slot(second: str) -> str:
     return second
 
 
-def check_names(group: Any, plan: Plan) -> None:
-    """Raise CannotRestart where a name that a surge needs is that of another process."""
-    names = {*group.processes, *(planned.name for planned in plan.slots)}
-    for planned in plan.having(Action.REPLACE):
-        for taken in (planned.name + SUCCESSOR, planned.name + PREDECESSOR):
-            if taken in names:
-                raise CannotRestart('%s: with max_surge a second process of %s would have this name'
-                                    % (make_namespec(group.config.name, taken), planned.name))
-
-
-def check_surge(slots: Iterable[Slot], processes: Processes, clock: Any) -> None:
+def check_surge(slots: Dict[str, Slot], processes: Processes, clock: Any) -> None:
     """Raise CannotRestart where a process cannot have a second one beside it.
 
     Of many processes only the first ones are looked at; the others when it is their turn.
     """
-    until = clock.monotonic() + AT_CALL
-    for slot in slots:
-        if slot.planned.action == Action.REPLACE and clock.monotonic() < until:
+    group, until = processes.group, clock.monotonic() + AT_CALL
+    for slot in slots.values():
+        if not slot.may_surge:
+            continue
+        for taken in (slot.name + SUCCESSOR, slot.name + PREDECESSOR):
+            if taken in group.processes or taken in slots:
+                raise CannotRestart('%s: with max_surge a second process of %s would have this name'
+                                    % (make_namespec(group.config.name, taken), slot.name))
+        if clock.monotonic() < until:
             try:
                 processes.note(slot, surge=True)
             except Failed as why:
-                raise CannotRestart('%s: %s' % (make_namespec(
-                    processes.group.config.name, slot.name), why.explanation)) from None
+                raise CannotRestart('%s: %s' % (
+                    make_namespec(group.config.name, slot.name), why.explanation)) from None
             slot.noted = None
 
 

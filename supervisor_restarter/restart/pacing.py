@@ -143,7 +143,6 @@ class Turns:
         self.not_up: Set[str] = set()
         self._held: Dict[str, Set[str]] = {Window.DOWN: set(), Window.SURGE: set()}
         self.deadlines: Dict[str, float] = {}  # of the slots that hold a place
-        self._moved = times.began
 
     @property
     def go_on(self) -> bool:
@@ -170,16 +169,13 @@ class Turns:
         """Return the slot whose turn comes, which waits no more."""
         return self._waiting.pop()
 
-    def note_moved(self, when: float) -> None:
-        """Note that something has happened, at a monotonic time."""
-        self._moved = when
-
     def note_coming(self, name: str, comes: bool) -> None:
         """Note whether a process without a turn comes up by itself."""
         (self.not_up.add if comes else self.not_up.discard)(name)
 
-    def note_place(self, slot: Slot) -> None:
-        """Note whether a slot holds a place, and until when it may."""
+    def note(self, slot: Slot, comes: bool) -> None:
+        """Note whether a slot holds a place, and until when it may, or comes up by itself."""
+        self.note_coming(slot.name, comes)
         if self.pacing.is_rolling:
             windows = slot.windows
             for window, names in self._held.items():
@@ -191,9 +187,12 @@ class Turns:
     def deadline(self, active: Iterable[Slot]) -> float:
         """Return when the restart settles at the latest, and its caller is answered."""
         if self.pacing.is_rolling:
-            # Where nobody holds a place, the group waits for others to come up.
-            waits = self._moved + self.times.longest if self.go_on else math.inf
-            return min(self.deadlines.values(), default=waits)
+            if self.deadlines or not self.go_on:
+                return min(self.deadlines.values(), default=math.inf)
+            # Nobody holds a place: the group waits for others to come up.
+            return self.times.longest + max(
+                (slot.since for slot in self.report.slots.values() if slot.changes),
+                default=self.times.began)
         whole = self.times.whole
         if self.times.clock.monotonic() < whole or self.go_on:
             return whole

@@ -3,21 +3,8 @@
 from collections import Counter
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from supervisor.datatypes import Automatic
-from supervisor.options import ProcessConfig
-from supervisor.states import ProcessStates
-
-# Supervisor's names for what the configuration file calls otherwise.
-_IN_THE_FILE = {'uid': 'user', 'socket_config': 'socket', 'pool_events': 'events'}
-
-# What a group's configuration has that is no change of the group as a whole. Its priority only says
-# when it is stopped, among the other groups, as supervisord ends.
-_NOT_THE_WHOLE = ('options', 'name', 'priority', 'process_configs')
-
-
-# What is down and not to be started by itself; and where somebody is just bringing it there.
-_DOWN = (ProcessStates.STOPPED, ProcessStates.EXITED)
-_DOWN_ON_PURPOSE = (*_DOWN, ProcessStates.STOPPING)
+from supervisor_restarter.daemon import differences
+from supervisor_restarter.daemon.states import BROKEN_STATES, OFF_ON_PURPOSE, OFF_STATES
 
 
 class CannotUpdate(ValueError):
@@ -79,7 +66,7 @@ class Plan(NamedTuple):
         """Return the plan that starts none of the group's processes that are down on purpose."""
         def planned(slot: Planned) -> Planned:
             process = group.processes.get(slot.name)
-            if process is None or process.get_state() not in _DOWN_ON_PURPOSE:
+            if process is None or process.get_state() not in OFF_ON_PURPOSE:
                 return slot
             if slot.changed:
                 return slot._replace(runs=False)
@@ -124,54 +111,34 @@ def _kept(slot: Planned, group: Any) -> Optional[Planned]:
     """Return the slot as it is now; None where the group has no such process."""
     process = group.processes.get(slot.name)
     return process and Planned(slot.name, Action.KEEP, process.config,
-                               runs=process.get_state() not in _DOWN_ON_PURPOSE)
+                               runs=process.get_state() not in OFF_ON_PURPOSE)
 
 
 def _planned(process: Any, wanted: Any, restart: bool) -> Planned:
     if process is None:
         return Planned(wanted.name, Action.ADD, wanted, runs=wanted.autostart)
-    state, changed = process.get_state(), _changed(process.config, wanted)
+    state, changed = process.get_state(), differences.of_processes(process.config, wanted)
     # As after supervisorctl update, or after a restart; and one that cannot be started, though it
     # was to run, is tried again.
-    down = state in _DOWN
+    down = state in OFF_STATES
     runs = restart or not down or wanted.autostart
     if changed:
         return Planned(wanted.name, Action.REPLACE, wanted, changed, runs)
-    if restart or state in (ProcessStates.FATAL, ProcessStates.BACKOFF):
+    if restart or state in BROKEN_STATES:
         return Planned(wanted.name, Action.REPLACE, process.config)
     return Planned(wanted.name, Action.KEEP, process.config, runs=not down)
-
-
-def _changed(old: Any, new: Any) -> Tuple[str, ...]:
-    # Supervisor's own comparison, and so what reread and update see; but by name
-    # (supervisor/options.py: ProcessConfig.__eq__).
-    changed = []
-    for name in ProcessConfig.req_param_names + ProcessConfig.optional_param_names:
-        values = [getattr(old, name), getattr(new, name)]
-        if Automatic not in values and values[0] != values[1]:
-            changed.append(_IN_THE_FILE.get(name, name))
-    return tuple(changed)
 
 
 def _check_group(old: Any, new: Any) -> None:
     advice = 'which concerns the group as a whole: use supervisorctl update %s' % new.name
     if type(old) is not type(new):
         raise CannotUpdate('it is of another kind in the file, %s' % advice)
-    changed = sorted(_IN_THE_FILE.get(name, name) for name in vars(new)
-                     if name not in _NOT_THE_WHOLE and getattr(old, name) != getattr(new, name))
+    changed = differences.of_groups(old, new)
     if changed:
         raise CannotUpdate('the file changes its %s, %s' % (', '.join(changed), advice))
-    changed = _changed_socket(old, new)
+    changed = differences.of_sockets(old, new)
     if changed:
         raise CannotUpdate(
             'the file changes its %s, which a socket gets when it is opened, and supervisorctl '
             'update does not see that: use supervisorctl stop %s:*, remove %s and add %s' % (
                 ', '.join(changed), new.name, new.name, new.name))
-
-
-def _changed_socket(old: Any, new: Any) -> List[str]:
-    """Return what differs of two sockets that are the same to Supervisor."""
-    # supervisor/datatypes.py: SocketConfig.__eq__ goes by the address alone.
-    sockets = [getattr(config, 'socket_config', None) for config in (old, new)]
-    return ['socket_%s' % name for name in ('mode', 'owner', 'backlog')
-            if len({repr(getattr(one, name, None)) for one in sockets}) > 1]

@@ -3,7 +3,6 @@
 import math
 from typing import Any, Callable, Iterable
 
-from supervisor.datatypes import RestartUnconditionally
 from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.socket_map import check_spare
@@ -21,15 +20,16 @@ TO_FOLLOW, FOLLOWING = 1.0, 0.05
 class Processes:
     """Spawns, stops and watches the processes of one group.
 
-    `configs` are those of its slots, `readiness` makes the watches for new processes, and
-    `changed(name)` is called when a watch has seen something.
+    `plan` has the configurations of its slots, `readiness` makes the watches for new processes,
+    `delay` are the most seconds between two looks of a watch, and `changed(name)` is called when a
+    watch has seen something.
     """
 
-    def __init__(self, supervisord: Any, configs: Configs, readiness: Any, delay: float,
+    def __init__(self, supervisord: Any, group: Any, plan: Any, readiness: Any, delay: float,
                  changed: Callable[[str], Any]):
         self.supervisord = supervisord
-        self.group = configs.group
-        self.configs = configs
+        self.group = group
+        self.configs = Configs(group, plan)
         self.readiness = readiness
         self.delay = delay
         self.changed = changed
@@ -38,8 +38,9 @@ class Processes:
         manager = getattr(self.group, 'socket_manager', None)
         self._socket = manager.get_socket() if manager and manager.is_prepared() else None
 
-    def give_back(self) -> None:
-        """Hold nothing any more."""
+    def end(self) -> None:
+        """Let the group be what it is now, and hold nothing any more."""
+        self.configs.note()
         self._socket = None
 
     def are_there(self, slot: Slot) -> bool:
@@ -148,15 +149,6 @@ class Processes:
         """Write a line about the group to supervisord's log."""
         getattr(self.supervisord.options.logger, level)(
             'restarter: %s: %s' % (self.group.config.name, message))
-
-
-def comes_up(process: Any) -> bool:
-    """Whether a process is not up, and supervisord is about to bring it up by itself."""
-    state, config = process.get_state(), process.config
-    if state == ProcessStates.EXITED:  # supervisor/process.py: transition
-        return config.autorestart is RestartUnconditionally or (
-            bool(config.autorestart) and process.exitstatus not in config.exitcodes)
-    return state in (ProcessStates.STARTING, ProcessStates.BACKOFF)
 
 
 class Orphans:

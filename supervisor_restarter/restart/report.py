@@ -1,11 +1,12 @@
 """What a restart tells: to its caller the outcome, and to all others how it stands."""
 
 import itertools
-from typing import Any, Callable, Dict, Iterable, List, Optional, Union
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Union
 
+from supervisor_restarter.daemon.states import BROKEN_STATES
 from supervisor_restarter.restart.faults import Failed, Fault, RPCError
 from supervisor_restarter.restart.pacing import Times
-from supervisor_restarter.restart.slot import PENDING, Phase, Slot, count
+from supervisor_restarter.restart.slot import PENDING, PHASES, Phase, Slot, count
 
 # How long a process may take to leave before that is worth a word, in seconds; and of how many
 # processes there is a word.
@@ -45,7 +46,7 @@ class Report:
     def fail(self, slot: Slot, why: Failed) -> None:
         """Note the fault of a slot."""
         self.faults.append(Fault(why.code, why.explanation, self.group, slot.name))
-        self.failed += not slot.found_broken
+        self.failed += slot.state_at_call not in BROKEN_STATES
         self._log('warn', '%s: %s' % (slot.name, self.faults[-1].text))
 
     def warn(self, slot: Slot, code: int, explanation: str) -> None:
@@ -103,6 +104,16 @@ class Report:
                     faults=self._faults(),
                     warnings=[warning.struct() for warning in self.warnings])
 
+    def restarted(self) -> Set[str]:
+        """Return the names of the slots that have a new process, which is up."""
+        return {name for name, slot in self.slots.items() if slot.phase == Phase.RESTARTED}
+
+    def ended_as(self) -> str:
+        """Return the outcome in a word: restarted, FAILED, or the fault of the whole group."""
+        if self.outcome is True:
+            return 'restarted'
+        return self.ending.text.split(':')[0] if self.ending is not None else 'FAILED'
+
     @staticmethod
     def _awaited(slot: Slot, times: Times, now: float) -> Dict[str, Any]:
         """Return what a slot waits for, and for how long; nothing where that is not worth a word.
@@ -130,3 +141,9 @@ class Report:
     def _faults(self) -> List[Dict[str, Any]]:
         """Return all faults, the group's being the last."""
         return [fault.struct() for fault in self.faults + ([self.ending] if self.ending else [])]
+
+
+def nothing_of(group: str) -> Dict[str, Any]:
+    """Return the struct of `getRestartInfo` for a group that was never restarted."""
+    return dict(dict.fromkeys(PHASES, 0), group=group, state='IDLE', total=0, elapsed=0.0,
+                surging=0, awaiting=[], faults=[], warnings=[])

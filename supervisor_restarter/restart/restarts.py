@@ -8,16 +8,15 @@ import traceback
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from supervisor import events
-from supervisor.options import make_namespec
 
 from supervisor_restarter.daemon.children import reap
-from supervisor_restarter.daemon.configuration import cannot_start, take_over
+from supervisor_restarter.daemon.configuration import take_over
 from supervisor_restarter.daemon.event_names import EventNames
 from supervisor_restarter.restart.faults import CannotRestart, Faults, RPCError
 from supervisor_restarter.restart.group_restart import SLICE, GroupRestart
-from supervisor_restarter.restart.plan import Action, CannotUpdate, Plan, to_restart, to_update
+from supervisor_restarter.restart.plan import Plan
+from supervisor_restarter.restart.report import nothing_of
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.slot import PHASES, Phase
 from supervisor_restarter.text import shown
 
 
@@ -33,6 +32,17 @@ class Left(NamedTuple):
     reread: bool
 
 
+class _Last(NamedTuple):
+    """What is known of the last restart of a group, the running one too.
+
+    `began` is when, in seconds since the epoch; `told` what getRestartInfo tells, once finished.
+    """
+
+    began: int
+    left: Optional[Left] = None
+    told: Optional[Dict[str, Any]] = None
+
+
 class Restarts:
     """The restarts of one supervisord: at most one runs for each group.
 
@@ -46,75 +56,25 @@ class Restarts:
         self.readiness = readiness
         self._running: Dict[str, GroupRestart] = {}  # whose last pass was longest ago stands first
         self._hurried: Set[str] = set()  # to have a look at everything at once
-        self._last: Dict[str, Dict[str, Any]] = {}  # what getRestartInfo tells, once finished
-        self._began: Dict[str, int] = {}  # when the last one of each began, since the epoch
-        self._left: Dict[str, Left] = {}
+        self._last: Dict[str, _Last] = {}
         # Until events.clear() (supervisor/supervisord.py: run). To unsubscribe while an event is
         # handed out would make another subscriber miss it (supervisor/events.py: notify).
         events.subscribe(events.ProcessStateEvent, self._on_process_state)
         events.subscribe(events.ProcessGroupRemovedEvent, self._on_group_removed)
         self._event_names = EventNames(supervisord)
 
-    def plan(self, name: str, configs: Dict[str, Any], restart: bool = False) -> Plan:
-        """Return the plan that makes a group what its configuration in the file says.
-
-        `configs` are those of the groups in the file, by name; `restart`: see `to_update`. Raises
-        RPCError: RESTART_IN_PROGRESS; BAD_GROUP for a group that is not active or not in the file;
-        CANT_UPDATE for a change of the group as a whole; SPAWN_ERROR where the file names a program
-        that cannot be started.
-        """
-        group = self.supervisord.process_groups.get(name)
-        if group is None and name in configs:
-            raise RPCError(Faults.BAD_GROUP, '%s: is in the file, but not active: use '
-                           'supervisorctl update %s' % (name, name))
-        group = self._idle_group(name)
-        self._collect()
-        if name not in configs:
-            raise RPCError(Faults.BAD_GROUP, '%s: is not in the file any more: use supervisorctl '
-                           'update %s' % (name, name))
-        try:
-            plan = to_update(group, configs[name], restart)
-        except CannotUpdate as why:
-            raise RPCError(Faults.CANT_UPDATE, '%s: %s' % (name, why)) from None
-        trouble = cannot_start(group, [slot.config for slot in plan.slots if slot.runs and (
-            slot.changed or slot.action == Action.ADD)])
-        if trouble is not None:
-            process, why = trouble
-            raise RPCError(Faults.SPAWN_ERROR, '%s: %s' % (make_namespec(name, process), why))
-        return plan
-
-    def limited(self, name: str, plan: Optional[Plan], processes: Sequence[str],
-                only_running: bool) -> Plan:
-        """Return a plan, or that of a whole restart, that leaves alone what a call wants so.
-
-        It is for these `processes`, where there are some, and with `only_running` it starts none
-        that is down on purpose. Raises RPCError: BAD_GROUP, RESTART_IN_PROGRESS; and
-        INCORRECT_PARAMETERS where there is no such process.
-        """
-        group = self._idle_group(name)
-        self._collect()
-        plan = plan or to_restart(group)
-        names = [slot.name for slot in plan.slots]
-        for process in processes:
-            if process not in names:
-                raise RPCError(Faults.INCORRECT_PARAMETERS, '%s: has no process %s' % (
-                    name, shown(process)))
-        if processes:
-            plan = plan.only(processes, group)
-        return plan.only_running(group) if only_running else plan
-
     def left(self, name: str) -> Left:
         """Return what the last restart of a group has left. Raises RPCError: NO_RESTART where there
         is nothing; BAD_GROUP, RESTART_IN_PROGRESS.
         """
-        group, left = self._idle_group(name), self._left.get(name)
-        names = tuple(process for process in left.names if process in group.processes
-                      ) if left is not None else ()
+        group, last = self._idle_group(name), self._last.get(name)
+        names = tuple(process for process in last.left.names if process in group.processes
+                      ) if last is not None else ()
         if not names:
             raise RPCError(Faults.NO_RESTART, '%s: %s' % (
-                name, 'has not been restarted, so there is nothing to resume' if left is None
+                name, 'has not been restarted, so there is nothing to resume' if last is None
                 else 'its last restart has left nothing to resume'))
-        return left._replace(names=names)
+        return last.left._replace(names=names)
 
     def begin(self, name: str, settings: Settings, plan: Optional[Plan] = None,
               of: Optional[Sequence[str]] = None) -> GroupRestart:
@@ -128,9 +88,7 @@ class Restarts:
         """
         group = self._idle_group(name)
         groups = self.supervisord.process_groups
-        self._last = {known: info for known, info in self._last.items() if known in groups}
-        self._began = {known: when for known, when in self._began.items() if known in groups}
-        self._left = {known: left for known, left in self._left.items() if known in groups}
+        self._last = {known: last for known, last in self._last.items() if known in groups}
         try:
             restart = GroupRestart(self.supervisord, group, settings, self.clock, self.readiness,
                                    plan)
@@ -142,9 +100,9 @@ class Restarts:
             self._event_names.keep()
         self._note_if_finished(name)
         self._running[name] = restart
-        self._began[name] = int(self.clock.time())
         names = [slot.name for slot in restart.plan.slots] if of is None else of
-        self._left[name] = Left(tuple(names), settings, restart.plan.config is not None)
+        self._last[name] = _Last(int(self.clock.time()), Left(
+            tuple(names), settings, restart.plan.config is not None))
         self._tell('begin', restart)
         return restart
 
@@ -169,14 +127,12 @@ class Restarts:
         Raises RPCError: BAD_GROUP.
         """
         self._group(name)
-        restart = self._running.get(name)
+        restart, last = self._running.get(name), self._last.get(name, _Last(0))
         if restart is not None:
             told = dict(restart.info(), slots=restart.slots() if slots else [])
         else:
-            told = self._last.get(name) or dict(dict.fromkeys(PHASES, 0), group=name, state='IDLE',
-                                                total=0, elapsed=0.0, surging=0, awaiting=[],
-                                                faults=[], warnings=[], slots=[])
-        told = dict(told, began=self._began.get(name, 0))
+            told = last.told or dict(nothing_of(name), slots=[])
+        told = dict(told, began=last.began)
         return told if slots else {key: value for key, value in told.items() if key != 'slots'}
 
     @property
@@ -245,21 +201,15 @@ class Restarts:
 
     def _note_if_finished(self, name: str) -> None:
         restart = self._running.get(name)
-        if restart is not None and restart.finished:
-            self._last[name] = dict(restart.info(), slots=restart.slots())
-            done = {slot['name'] for slot in self._last[name]['slots']
-                    if slot['phase'] == Phase.RESTARTED}
-            left = self._left[name]
-            self._left[name] = left._replace(
-                names=tuple(each for each in left.names if each not in done))
-            del self._running[name]
-            told = self._last[name]
-            ending = told['faults'][-1:] if restart.outcome is not True else []
-            outcome = 'restarted' if restart.outcome is True else 'FAILED'
-            if ending and not ending[0]['name']:
-                outcome = ending[0]['text'].split(':')[0]
-            self._tell('end', restart, outcome=outcome, faults=told['faults'],
-                       warnings=told['warnings'], seconds=round(told['elapsed'], 3))
+        if restart is None or not restart.finished:
+            return
+        del self._running[name]
+        told, left = dict(restart.info(), slots=restart.slots()), self._last[name].left
+        done = restart.report.restarted()
+        self._last[name] = self._last[name]._replace(told=told, left=left._replace(
+            names=tuple(each for each in left.names if each not in done)))
+        self._tell('end', restart, outcome=restart.report.ended_as(), faults=told['faults'],
+                   warnings=told['warnings'], seconds=round(told['elapsed'], 3))
 
     def _tell(self, event: str, restart: GroupRestart, **more: Any) -> None:
         """Tell event listeners of REMOTE_COMMUNICATION that a restart begins or has ended."""
@@ -267,6 +217,15 @@ class Restarts:
                    for option, value in restart.settings._asdict().items()}
         events.notify(events.RemoteCommunicationEvent('restarter', json.dumps(dict(
             more, event=event, group=restart.name, way=restart.way, options=options))))
+
+    def idle_group(self, name: str) -> Any:
+        """Return a group that is not being restarted, after what has ended has been collected.
+
+        Raises RPCError: BAD_GROUP, RESTART_IN_PROGRESS.
+        """
+        group = self._idle_group(name)
+        self._collect()
+        return group
 
     def _idle_group(self, name: str) -> Any:
         group = self._group(name)

@@ -6,17 +6,9 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 from supervisor.options import make_namespec
 from supervisor.states import ProcessStates
 
+from supervisor_restarter.daemon.states import DOWN_STATES, UP_STATES
 from supervisor_restarter.restart.faults import CannotRestart
 from supervisor_restarter.restart.plan import Action, Plan, Planned
-
-UP_STATES = (ProcessStates.RUNNING, ProcessStates.STARTING)
-
-# The states from which Supervisor's spawn() may be called (supervisor/process.py: spawn); not
-# STOPPED_STATES, which holds UNKNOWN and leaves BACKOFF out.
-DOWN_STATES = (ProcessStates.STOPPED, ProcessStates.EXITED, ProcessStates.FATAL,
-               ProcessStates.BACKOFF)
-
-_FOUND_DOWN = (*DOWN_STATES, ProcessStates.STOPPING)
 
 # How long a process stays down that somebody else was stopping at the call, in seconds. Their call
 # must see it down, or it waits for ever; it looks when the main loop turns, at most every 0.05 s
@@ -108,6 +100,11 @@ class Slot:
         return self.planned.action == Action.REMOVE
 
     @property
+    def may_surge(self) -> bool:
+        """Whether its new process may be started beside the old one."""
+        return self.planned.action == Action.REPLACE and not self.found_down
+
+    @property
     def is_not_added_yet(self) -> bool:
         """Whether the restart has yet to add it to the group."""
         return self.planned.action == Action.ADD and self.phase in PENDING[:2]
@@ -115,12 +112,7 @@ class Slot:
     @property
     def found_down(self) -> bool:
         """Whether its process was down at the call, or on its way there."""
-        return self.state_at_call in _FOUND_DOWN
-
-    @property
-    def found_broken(self) -> bool:
-        """Whether its process could not be started before the call either."""
-        return self.state_at_call in (ProcessStates.FATAL, ProcessStates.BACKOFF)
+        return self.state_at_call in (*DOWN_STATES, ProcessStates.STOPPING)
 
     @property
     def state(self) -> int:
@@ -210,6 +202,12 @@ class Slot:
         if self.words is not None:
             self.words.close()
             self.words = None
+
+    def close(self) -> None:
+        """See and hear nothing more of its processes."""
+        self.close_watch()
+        self.close_words()
+        self.part_logs()
 
     def part_logs(self) -> None:
         """Let the one of two processes that is left write to the log files alone."""

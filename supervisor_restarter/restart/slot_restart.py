@@ -6,24 +6,22 @@ from typing import Any, Iterator, Optional
 
 from supervisor.states import ProcessStates
 
+from supervisor_restarter.daemon.states import CHANGING_STATES, UP_STATES, time_to_change
 from supervisor_restarter.restart.faults import Failed, Faults
 from supervisor_restarter.restart.handover import HandOver
 from supervisor_restarter.restart.pacing import START_FIRST, STOP_FIRST, Times
 from supervisor_restarter.restart.processes import FOLLOWING, Processes
 from supervisor_restarter.restart.report import Report
-from supervisor_restarter.restart.slot import (
-    SEEN_DOWN,
-    THEIRS,
-    UP_STATES,
-    Phase,
-    Slot,
-)
+from supervisor_restarter.restart.slot import SEEN_DOWN, THEIRS, Phase, Slot
 
 # What a story waits for: that something changes, its turn, that its process may be spawned.
 CHANGE, TURN, SPAWN = 'change', 'turn', 'spawn'
 
+# How long a story is left alone where nothing tells of a change, in seconds. supervisord looks at
+# each process once a second too (supervisor/supervisord.py: runforever).
+LOOK_EVERY = 1.0
 
-CHANGING = (ProcessStates.STARTING, ProcessStates.STOPPING)
+OLD_CONFIGURATION = 'started by somebody else, with its old configuration'
 
 
 class Gone(Exception):
@@ -53,7 +51,7 @@ class SlotRestart:
         self.hand_over = hand_over
         self.report = report
         self.times = times
-        self._up_pid = 0
+        self.view = _View(slot, processes, times)
         self._story = self._from_call_to_end()
         self.waits_for: Optional[str] = next(self._story)
 
@@ -94,10 +92,10 @@ class SlotRestart:
             if turn != START_FIRST:
                 yield from self._stop_first(turn == STOP_FIRST)
         except Replaced:
-            self._note_orphans()
+            self.view.note_orphans()
         while True:  # to the end of the restart: if it leaves again, that is a fault
-            self._look()
-            up = self._is_up(self.slot.process)
+            self.view.look()
+            up = self.view.is_up(self.slot.process)
             running = self.slot.state != ProcessStates.STARTING
             self._move(Phase.RESTARTED if up and running else Phase.STARTING)
             yield CHANGE
@@ -111,14 +109,14 @@ class SlotRestart:
         may_spawn = ''
         while not may_spawn:
             yield from self._until_down()
-            if self._others_may_follow():
+            if self.view.others_may_follow():
                 yield CHANGE
-                self._look()
+                self.view.look()
                 continue
             processes.configs.apply(slot)
             may_spawn = yield SPAWN
-            self._look()
-            may_spawn = may_spawn if self._is_down() else ''
+            self.view.look()
+            may_spawn = may_spawn if self.view.is_down() else ''
         processes.start(slot)
         self._move(Phase.STARTING)
 
@@ -129,7 +127,7 @@ class SlotRestart:
         self.processes.configs.prepare(slot)
         self.hand_over.start_successor(slot)
         self._move(Phase.STARTING)
-        while not self._successor_is_up():
+        while not self.view.successor_is_up():
             yield CHANGE
             if self.report.settles:
                 self._move(Phase.WAITING)
@@ -138,11 +136,11 @@ class SlotRestart:
         self.hand_over.hand_over(slot)
         self._move(Phase.STOPPING)
         while slot.predecessor is not None:
-            self._is_up(slot.process)
+            self.view.is_up(slot.process)
             self.hand_over.let_go(slot)
             if slot.predecessor is not None:
                 yield CHANGE
-                self._look()
+                self.view.look()
         return True
 
     def _remove(self) -> Iterator[str]:
@@ -151,7 +149,7 @@ class SlotRestart:
         if slot.state in UP_STATES:
             self.processes.stop(slot, slot.process)
         yield from self._until_down()
-        self._note_orphans()
+        self.view.note_orphans()
         self.processes.configs.remove(slot)
         self._move(Phase.REMOVED)
 
@@ -160,7 +158,7 @@ class SlotRestart:
         while True:
             self._move(Phase.RESTARTED)
             yield CHANGE
-            self._look()
+            self.view.look()
 
     # what it waits for
 
@@ -168,7 +166,7 @@ class SlotRestart:
         """Return which way its turn goes; '' where its process is down without a turn."""
         slot, turn = self.slot, ''
         while not slot.found_down:
-            self._look()
+            self.view.look()
             if slot.state == ProcessStates.UNKNOWN:
                 raise Failed(Faults.BAD_STATE, 'its state is UNKNOWN')
             if not slot.is_removed and (
@@ -183,16 +181,16 @@ class SlotRestart:
 
     def _until_down(self) -> Iterator[str]:
         self._move(Phase.STOPPING)
-        while not self._is_down():
+        while not self.view.is_down():
             yield CHANGE
-            self._look()
+            self.view.look()
 
     def _until_it_has_one_process(self) -> Iterator[str]:
         """However the story ends, no second process stays."""
         slot = self.slot
         while slot.second is not None:
             try:
-                self._let_time_pass()
+                self.view.let_time_pass()
                 self.hand_over.let_go(slot)
             except Failed as why:
                 self.processes.log('warn', '%s: its second process: %s' % (
@@ -202,24 +200,52 @@ class SlotRestart:
             if slot.second is not None:
                 yield CHANGE
 
-    # what it sees
+    # where it stands
 
-    def _look(self) -> None:
+    def _move(self, phase: str) -> None:
+        slot = self.slot
+        if phase != slot.phase:
+            slot.phase = phase
+            slot.changes.append((phase, self.times.clock.monotonic()))
+        if phase not in (Phase.STOPPING, Phase.STARTING):
+            slot.close_watch()
+        if phase not in (Phase.STOPPING, Phase.STARTING, Phase.RESTARTED):
+            slot.close_words()
+
+    def _fail(self, why: Failed) -> None:
+        words = self.slot.last_words()
+        if words and why.code in (Faults.START_FAILED, Faults.NOT_READY):
+            why = Failed(why.code, '%s; it said last: %s' % (why.explanation, words))
+        self._move(Phase.FAILED)
+        self.report.fail(self.slot, why)
+
+
+class _View:
+    """What is seen of the processes of a slot, and what it means."""
+
+    def __init__(self, slot: Slot, processes: Processes, times: Times):
+        self.slot = slot
+        self.processes = processes
+        self.times = times
+        self._up_pid = 0
+
+    def look(self) -> None:
         """See what time has done to the processes. Raises Gone."""
-        self._let_time_pass()
+        self.let_time_pass()
         if not self.processes.are_there(self.slot):
             raise Gone
 
-    def _let_time_pass(self) -> None:
+    def let_time_pass(self) -> None:
+        """Do what the processes and their logs have waited for long enough to do."""
         slot = self.slot
         if slot.logs is not None:
             slot.logs.look()
         second = slot.second
         for process in (slot.process,) if second is None else (slot.process, second):
-            if process.get_state() in CHANGING:
+            if process.get_state() in CHANGING_STATES:
                 process.transition()
 
-    def _is_down(self) -> bool:
+    def is_down(self) -> bool:
         """Whether the new process may be spawned. Raises Failed, Replaced."""
         slot = self.slot
         if slot.state == ProcessStates.UNKNOWN:
@@ -227,37 +253,38 @@ class SlotRestart:
         if slot.replaced_by_somebody_else() and not slot.is_removed:
             raise Replaced
         if slot.state in UP_STATES and slot.process.pid != slot.pid_at_call:
-            raise _started_with_old_configuration()
+            raise Failed(Faults.START_FAILED, OLD_CONFIGURATION)
         return slot.can_be_spawned(self.times.clock.time())
 
-    def _others_may_follow(self) -> bool:
+    def others_may_follow(self) -> bool:
         """Whether others of the old process's group may be about to end, such as the child of a
         shell. Until then they have what the new process needs: a port, a lock.
 
         For one that has ended by itself nobody waits: supervisord would start it.
         """
         now = self.times.clock.monotonic()
-        self._note_orphans()
+        self.note_orphans()
         return (self.slot.state == ProcessStates.STOPPED and self.processes.are_to_follow(
             self.slot, now) and now < self.times.whole - self.slot.config.startsecs - FOLLOWING)
 
-    def _note_orphans(self) -> None:
+    def note_orphans(self) -> None:
+        """Note whom the old process, which has ended, has left behind."""
         self.processes.note_orphans(
             self.slot, self.slot.pid_at_call, self.times.clock.monotonic())
 
-    def _successor_is_up(self) -> bool:
+    def successor_is_up(self) -> bool:
         """Whether the successor may take over. Raises Failed, Gone."""
         slot = self.slot
-        self._look()
+        self.look()
         if slot.state == ProcessStates.UNKNOWN:
             raise Failed(Faults.BAD_STATE, 'its state became UNKNOWN')
-        up = self._is_up(slot.successor)
+        up = self.is_up(slot.successor)
         if slot.stopped_by_somebody_else():
             self._check_state(slot.process)
             return False
         return up
 
-    def _is_up(self, process: Any) -> bool:
+    def is_up(self, process: Any) -> bool:
         """Whether a new process is up: RUNNING and ready, or said to be ready before that, and all
         this for `min_ready_seconds`.
 
@@ -285,8 +312,8 @@ class SlotRestart:
         """
         slot, state = self.slot, process.get_state()
         if process is slot.process and state in UP_STATES and not slot.has_new_configuration:
-            raise _started_with_old_configuration()
-        if state in CHANGING or (
+            raise Failed(Faults.START_FAILED, OLD_CONFIGURATION)
+        if state in CHANGING_STATES or (
                 state == ProcessStates.STOPPED
                 and 0 <= self.times.clock.time() - process.laststop < THEIRS):
             return False
@@ -309,16 +336,18 @@ class SlotRestart:
         raise Failed(Faults.START_FAILED, why)
 
     def next_look(self) -> float:
-        """Return when time alone lets it go on, in monotonic seconds; infinity for never."""
+        """Return when it is to go on at the latest, in monotonic seconds."""
         slot, clock = self.slot, self.times.clock
-        now, when = clock.monotonic(), math.inf
-        second = slot.second
+        now, second = clock.monotonic(), slot.second
+        when = now + LOOK_EVERY
         for process in (slot.process,) if second is None else (slot.process, second):
-            if process.get_state() != ProcessStates.RUNNING:
+            if process.get_state() in CHANGING_STATES:
                 # supervisor/process.py: transition asks for more than startsecs, hence the
                 # millisecond.
-                when = min(when, now + 0.001 + max(
-                    0.0, _seconds_to_change(process, clock.time())))
+                seconds = time_to_change(process) - clock.time()
+                when = min(when, now + max(0.0, seconds) + 0.001)
+            elif process.get_state() != ProcessStates.RUNNING:
+                when = min(when, now + SEEN_DOWN / 2)
         if slot.phase == Phase.STOPPING and slot.orphaned:
             when = min(when, now + FOLLOWING)
         if slot.is_awaited:
@@ -328,40 +357,3 @@ class SlotRestart:
         if not slot.up:
             when = min(when, slot.up_since + self.times.min_ready_seconds)
         return when
-
-    # where it stands
-
-    def _move(self, phase: str) -> None:
-        slot = self.slot
-        if phase != slot.phase:
-            slot.phase = phase
-            slot.changes.append((phase, self.times.clock.monotonic()))
-        if phase not in (Phase.STOPPING, Phase.STARTING):
-            slot.close_watch()
-        if phase not in (Phase.STOPPING, Phase.STARTING, Phase.RESTARTED):
-            slot.close_words()
-
-    def _fail(self, why: Failed) -> None:
-        words = self.slot.last_words()
-        if words and why.code in (Faults.START_FAILED, Faults.NOT_READY):
-            why = Failed(why.code, '%s; it said last: %s' % (why.explanation, words))
-        self._move(Phase.FAILED)
-        self.report.fail(self.slot, why)
-
-
-def _started_with_old_configuration() -> Failed:
-    return Failed(Faults.START_FAILED, 'started by somebody else, with its old configuration')
-
-
-def _seconds_to_change(process: Any, wall: float) -> float:
-    """Return the seconds until time alone changes what is to be done with a process.
-
-    `wall` is Supervisor's time, `time.time()`. Ask after `transition()`, which corrects the times
-    of a process when the system clock was set back (supervisor/process.py:
-    _check_and_adjust_for_system_clock_rollback).
-    """
-    if process.get_state() == ProcessStates.STARTING:
-        return process.laststart + process.config.startsecs - wall
-    if process.get_state() == ProcessStates.STOPPING:
-        return process.delay - wall
-    return SEEN_DOWN / 2

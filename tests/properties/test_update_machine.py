@@ -15,6 +15,7 @@ from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
 from supervisor.states import RUNNING_STATES, ProcessStates
 from supervisor.xmlrpc import RPCError as SupervisorsError
 
+from supervisor_restarter import plans
 from supervisor_restarter.daemon.mainloop import MainLoop
 from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.plan import Action, to_update
@@ -316,7 +317,7 @@ class AnUpdate(RuleBasedStateMachine):
     def somebody_updates(self, chosen, restart):
         self.mainloop.prepare()
         try:
-            plan = self.restarts.plan('web', {'web': self.read()}, restart)
+            plan = plans.from_file(self.restarts, 'web', {'web': self.read()}, restart)
             begun = self.restarts.begin('web', chosen, plan)
         except RPCError:  # it is being restarted already, or it is not active
             assert self.witness is not None or self.group is None

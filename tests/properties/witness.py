@@ -7,12 +7,13 @@ from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDe
 
 from supervisor_restarter.daemon.listeners import Address
 from supervisor_restarter.daemon.probe import PATIENCE
+from supervisor_restarter.daemon.states import DOWN_STATES, UP_STATES
 from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.group_restart import GroupRestart
 from supervisor_restarter.restart.pacing import TO_BE_GONE, TO_BE_READY, TO_RUN
 from supervisor_restarter.restart.processes import TO_FOLLOW
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.slot import DOWN_STATES, SEEN_DOWN, UP_STATES
+from supervisor_restarter.restart.slot import SEEN_DOWN
 from tests.support.network import CHILD, Watched
 from tests.support.world import NEVER, PROMPT, Machine, Recorded
 
@@ -205,7 +206,7 @@ class Witness:
         return begun * size + min(begun, remainder)
 
     def removal_is_unnoticed(self) -> bool:
-        """Nothing tells a restart of that; it looks when `delay` has passed."""
+        """Nothing tells a restart of that before it looks."""
         gone = sum(1 for name in self.processes if not self.here(name))
         return gone > self.restart.info()['removed']
 

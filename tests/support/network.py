@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 
 from supervisor_restarter.daemon import readiness
 from supervisor_restarter.daemon.listeners import Address, Table, target
+from supervisor_restarter.restart.slot_restart import LOOK_EVERY
 
 # Added to the id of a process, it is that of its child, which is in the same process group.
 CHILD = 10 ** 6
@@ -217,12 +218,12 @@ class Readiness(readiness.Readiness):
     def is_late(self, process: Any, seconds: float) -> bool:
         """Whether it has not been looked at when it was due, nor in so many seconds after that.
 
-        A patient look may wait for those at others, at most until the next one of all.
+        A patient look may wait for those at others, but for no longer than supervisord's own.
         """
         watched = self.last.get(id(process))
         return watched is not None and watched.pid == process.pid and any(
             part in self._watched and self.clock.now > part.pace.next + seconds + (
-                part.pace.delay if part.patient else 0.0)
+                LOOK_EVERY if part.patient else 0.0)
             for part in watched.parts)
 
     @property

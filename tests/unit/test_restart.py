@@ -639,13 +639,14 @@ def test_while_there_is_much_to_spawn_the_others_are_not_looked_at_again_and_aga
 
 
 @pytest.mark.parametrize('settings, seconds', [
-    (LATE, 0.2),  # the option delay
-    (LATE._replace(delay=50.0), 10.0),  # SIGKILL after stopwaitsecs
-    (Settings(delay=50.0, timeout=3.0), 3.0),
-    (Settings(delay=2.0, timeout=30.0, stagger_factor=2), 2.0),
+    (LATE, 0.5),  # SIGKILL after stopwaitsecs
+    (Settings(timeout=0.3), 0.3),
+    (Settings(delay=0.4, timeout=30.0, stagger_factor=2), 0.4),
 ])
 def test_the_next_pass_is_due_when_time_alone_changes_something(settings, seconds):
     world = World('a', 'b')
+    for name in 'ab':
+        world[name].config.stopwaitsecs = 0.5
     restart = begin(world, settings)
     assert restart.due() == pytest.approx(seconds, abs=0.01)
 
@@ -695,13 +696,13 @@ def test_none_goes_down_before_all_that_has_changed_is_seen():
 def test_where_many_come_up_one_by_one_only_the_last_one_makes_a_pass_due(told):
     world = World()
     for number, name in enumerate('abc', 1):
-        world.add(name, startsecs=number)
+        world.add(name, startsecs=number / 4)
     restart = told(world)
-    for name, left in (('a', 2.0), ('b', 1.0)):
-        world.clock.forward(1.001)
+    for name, left in (('a', 0.5), ('b', 0.25)):
+        world.clock.forward(0.251)
         world[name].transition()
         assert restart.due() == pytest.approx(left, abs=0.01)
-    world.clock.forward(1.001)
+    world.clock.forward(0.251)
     world['c'].transition()
     assert restart.due() == 0
     restart.advance(everything=False)
@@ -742,7 +743,7 @@ def test_where_somebody_else_stops_and_starts_them_it_ends_when_the_last_one_is_
     assert restart.outcome is True
 
 
-def test_only_what_has_changed_is_looked_at_unless_the_delay_has_passed():
+def test_what_nobody_tells_of_is_seen_within_a_second_all_the_same():
     world = World('a', 'b')
     restart = begin(world)
     world['a'].die()
@@ -751,8 +752,10 @@ def test_only_what_has_changed_is_looked_at_unless_the_delay_has_passed():
     assert restart.due() == 0
     restart.advance(everything=False)
     assert world.history[2:] == [('spawn', 'a')]
-    world.clock.forward(0.21)
-    restart.advance(everything=False)
+    assert 0.9 < restart.due() < 1.0
+    world.clock.forward(restart.due())
+    for _ in range(2):
+        restart.advance(everything=False)
     assert world.history[3:] == [('spawn', 'b')]
 
 
@@ -841,6 +844,7 @@ def test_a_process_is_looked_at_before_its_turn():
     world.clock.forward(1.1)
     world['b'].transition()
     restart.changed('b', running=True)
+    restart.advance(everything=False)
     restart.advance(everything=False)
     assert stopped(world) == ['b'] and world.history[-1] == ('spawn', 'a')
 

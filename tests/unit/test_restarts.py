@@ -6,6 +6,7 @@ import pytest
 from supervisor import events
 from supervisor.states import ProcessStates, SupervisorStates
 
+from supervisor_restarter import plans
 from supervisor_restarter.restart.faults import Faults, RPCError
 from supervisor_restarter.restart.group_restart import SLICE
 from supervisor_restarter.restart.restarts import Restarts
@@ -171,9 +172,9 @@ def test_a_plan_goes_by_what_has_ended_though_nobody_has_collected_it_yet(world)
     world.machine.signals.arrives = lambda signum: None
     starts.die(exitstatus=1)
     file = GroupConfig(world.machine, 'web', [each.config for each in processes(world, 'web')])
-    assert str(restarts.plan('web', {'web': file})) == '1 to replace, 10 to keep'
+    assert str(plans.from_file(restarts, 'web', {'web': file})) == '1 to replace, 10 to keep'
     runs.die(exitstatus=0)
-    plan = restarts.limited('web', None, (), only_running=True)
+    plan = plans.limited(restarts, 'web', None, (), only_running=True)
     assert str(plan) == '10 to replace, 1 to keep'
 
 

@@ -1,0 +1,43 @@
+"""What Supervisor's states say of a process."""
+
+from typing import Any
+
+from supervisor.datatypes import RestartUnconditionally
+from supervisor.states import ProcessStates
+
+UP_STATES = (ProcessStates.RUNNING, ProcessStates.STARTING)
+
+# The states from which Supervisor's spawn() may be called (supervisor/process.py: spawn); not
+# STOPPED_STATES, which holds UNKNOWN and leaves BACKOFF out.
+DOWN_STATES = (ProcessStates.STOPPED, ProcessStates.EXITED, ProcessStates.FATAL,
+               ProcessStates.BACKOFF)
+
+# What could not be started, though it was to run.
+BROKEN_STATES = (ProcessStates.FATAL, ProcessStates.BACKOFF)
+
+# What is not to be started by itself; and where somebody is just bringing it there.
+OFF_STATES = (ProcessStates.STOPPED, ProcessStates.EXITED)
+OFF_ON_PURPOSE = (*OFF_STATES, ProcessStates.STOPPING)
+
+CHANGING_STATES = (ProcessStates.STARTING, ProcessStates.STOPPING)
+
+
+def comes_up(process: Any) -> bool:
+    """Whether a process is not up, and supervisord is about to bring it up by itself."""
+    state, config = process.get_state(), process.config
+    if state == ProcessStates.EXITED:  # supervisor/process.py: transition
+        return config.autorestart is RestartUnconditionally or (
+            bool(config.autorestart) and process.exitstatus not in config.exitcodes)
+    return state in (ProcessStates.STARTING, ProcessStates.BACKOFF)
+
+
+def time_to_change(process: Any) -> float:
+    """Return when time alone changes the state of a process that is STARTING or STOPPING.
+
+    That is Supervisor's time, `time.time()`. Ask after `transition()`, which corrects the times of
+    a process when the system clock was set back (supervisor/process.py:
+    _check_and_adjust_for_system_clock_rollback).
+    """
+    if process.get_state() == ProcessStates.STARTING:
+        return process.laststart + process.config.startsecs
+    return process.delay
