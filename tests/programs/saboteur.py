@@ -38,7 +38,7 @@ class SaboteurRPCInterface:
         return True
 
     def failSpawns(self, nth):
-        """Let each nth spawn fail, with 0 none: there is, in turn, no descriptor, no process and no memory."""
+        """Let each nth spawn fail, with 0 none: no descriptor, no process, no memory, in turn."""
         spawns = itertools.count(1)
 
         def spawn(process):
