@@ -5,15 +5,20 @@ import subprocess
 import time
 import xmlrpc.client
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from benchmarks.results import Sample
-from tests.support.daemon import PLUGIN, Daemon, descendants, group
+from tests.support.daemon import Daemon, group
 
 COMMAND = '/bin/sleep 100000'
 GROUP = 'web'
 LIMIT = 120.0  # seconds; who needs longer is left out from there on
 ROLLING = '25%'
+
+SERIALRESTART = """
+[ctlplugin:serialrestart]
+supervisor.ctl_factory = supervisorserialrestart.controllerplugin:make_serialrestart_controllerplugin
+"""  # noqa: E501
 
 SUPERVISORD = """
 [rpcinterface:reference]
@@ -25,27 +30,23 @@ supervisor.rpcinterface_factory = benchmarks.floor_plugin:make_rpcinterface
 
 [ctlplugin:wildcards]
 supervisor.ctl_factory = supervisorwildcards.controllerplugin:make_wildcards_controllerplugin
-
-[ctlplugin:serialrestart]
-supervisor.ctl_factory = %s
-""" % (LIMIT, 'supervisorserialrestart.controllerplugin:make_serialrestart_controllerplugin')
+""" % LIMIT + SERIALRESTART
 
 
 class NotRestarted(Exception):
     """A restart that does not count; the message is a sentence that says why."""
 
 
-class Contender:
+class Contender(NamedTuple):
     """A way to restart a group of a daemon that is running.
 
     `restart` returns when the caller has its answer. It may return how many seconds the restart
     took, where the caller's clock does not show it.
     """
 
-    def __init__(self, name: str, daemon: Any, restart: Callable[[], Optional[float]]):
-        self.name = name
-        self.daemon = daemon
-        self.restart = restart
+    name: str
+    daemon: Any
+    restart: Callable[[], Optional[float]]
 
     def measure(self) -> Sample:
         """Restart the group once; raises NotRestarted unless every process is up and new."""
@@ -69,41 +70,36 @@ class Contender:
         return Sample(seconds, cpu)
 
 
-class Supervised:
-    """A supervisord with a group, and the contenders that restart it; a context manager.
+class Supervised(Daemon):
+    """A supervisord with a group, and the contenders that restart it.
 
     `minfds` is supervisord's option; 0 for one that suffices. `settings` are the program's.
     """
 
     def __init__(self, size: int, startsecs: int, minfds: int = 0, **settings: Any):
-        self.size = size
-        self.startsecs = startsecs
-        home = str(Path(__file__).parent.parent)
-        path = os.pathsep.join(filter(None, [home, os.environ.get('PYTHONPATH')]))
-        self.daemon = Daemon(group(GROUP, size, COMMAND, startsecs, **settings),
-                             options={'timeout': int(LIMIT)}, plugin=PLUGIN, extra=SUPERVISORD,
-                             minfds=minfds or min(4 * size + 1024, 15000), loglevel='info',
-                             env=dict(os.environ, PYTHONPATH=path))
+        self.size, self.startsecs = size, startsecs
+        super().__init__(group(GROUP, size, COMMAND, startsecs, **settings),
+                         options={'timeout': int(LIMIT)}, extra=SUPERVISORD,
+                         minfds=minfds or min(4 * size + 1024, 15000), loglevel='info',
+                         env=dict(os.environ, PYTHONPATH=str(Path(__file__).parents[1])))
 
-    def __enter__(self) -> 'Supervised':
-        self.daemon.__enter__()
-        self.daemon.wait_running(GROUP, LIMIT)
+    def start(self) -> 'Supervised':
+        """Start supervisord and wait until all processes are RUNNING."""
+        super().start()
+        self.wait_running(GROUP, LIMIT)
         return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.daemon.__exit__(*error)
 
     def up(self) -> Set[Tuple[int, int]]:
         """Return those that are RUNNING: process ids, and when they were started.
 
         A machine that forks a lot may give a process id again in the time of one restart.
         """
-        return {(info['pid'], info['start']) for info in self.daemon.processes(GROUP).values()
+        return {(info['pid'], info['start']) for info in self.processes(GROUP).values()
                 if info['statename'] == 'RUNNING'}
 
     def cpu(self) -> float:
         """Return the seconds of CPU that supervisord has used."""
-        return cpu_seconds(self.daemon.pid)
+        return cpu_seconds(self.pid)
 
     def contenders(self) -> List[Contender]:
         """Return them, the floor first."""
@@ -124,7 +120,7 @@ class Supervised:
         return [Contender(name, self, restart) for name, restart in restarts.items()]
 
     def _by_rpc(self, namespace: str, *arguments: Any) -> float:
-        with self.daemon.connection() as rpc:
+        with self.connection() as rpc:
             began = time.monotonic()
             try:
                 answer = getattr(rpc, namespace).restartProcessGroup(GROUP, *arguments)
@@ -141,8 +137,7 @@ class Supervised:
         return seconds
 
     def _by_command(self, *command: str) -> None:
-        run([str(self.daemon.scripts / command[0]), '-c', str(self.daemon.configuration)]
-            + list(command[1:]))
+        run([str(self.scripts / command[0]), '-c', str(self.configuration), *command[1:]])
 
 
 def run(command: List[str], **popen: Any) -> None:
@@ -172,15 +167,3 @@ def cpu_seconds(pid: int) -> float:
     except FileNotFoundError:  # a kernel without it
         fields = Path('/proc/%d/stat' % pid).read_text().rsplit(')', 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
-
-
-def children_that_run(pid: int, program: str) -> Set[int]:
-    """Return the process ids of a daemon's descendants that run a program."""
-    found = set()
-    for child in descendants(pid):
-        try:
-            if Path('/proc/%d/comm' % child).read_text().strip() == program:
-                found.add(child)
-        except OSError:  # gone in the meantime
-            continue
-    return found

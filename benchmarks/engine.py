@@ -2,18 +2,20 @@
 
 import random
 import time
-from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict
 
 from supervisor.process import Subprocess
 from supervisor.states import ProcessStates
 
-from benchmarks.results import write
+from benchmarks.results import Options, write
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.restart.settings import Limit, Settings
 from tests.support.world import World
 
 SIZES = (100, 1000, 10000)
+ROW = ('  %(pacing)-11s %(order)-10s N=%(processes)-6d %(passes)6d passes '
+       '%(milliseconds_per_pass)8s ms each, %(microseconds_per_process)7s us and '
+       '%(looks_per_process)7s looks for each process')
 LASTS = 1.0  # simulated seconds over which the processes end, where not together
 ORDERS = ('together', 'ascending', 'descending', 'shuffled')
 PACINGS = {
@@ -25,7 +27,7 @@ PACINGS = {
 
 def simulated(size: int, order: str) -> World:
     """Return a world with so many processes; a stop makes one end in its simulated time."""
-    places = list(range(size))
+    places = [0] * size if order == 'together' else list(range(size))
     if order == 'descending':
         places.reverse()
     elif order == 'shuffled':
@@ -33,8 +35,7 @@ def simulated(size: int, order: str) -> World:
     world = World(*('%06d' % number for number in range(size)))
     world.machine.fork_takes = 0.0
     for process, place in zip(world.group.processes.values(), places):
-        after = 0.01 if order == 'together' else 0.01 + LASTS * place / size
-        process.behaves(stops_after=after)
+        process.behaves(stops_after=0.01 + LASTS * place / size)
     return world
 
 
@@ -83,7 +84,7 @@ def looks(size: int, order: str, pacing: str) -> float:
     return count[0] / size
 
 
-def measure(size: int, order: str, pacing: str) -> Dict[str, Any]:
+def _restarted(size: int, order: str, pacing: str) -> Dict[str, Any]:
     """Return the row of engine.csv for one simulated restart.
 
     What Supervisor itself takes to stop and start the same processes is left out.
@@ -102,16 +103,12 @@ def measure(size: int, order: str, pacing: str) -> Dict[str, Any]:
             'looks_per_process': '%.2f' % looks(size, order, pacing)}
 
 
-def report(sizes: Tuple[int, ...], folder: Path) -> None:
-    """Measure and print every pacing and order with these sizes, and write engine.csv."""
+def measure(options: Options) -> None:
+    """Measure and print every pacing and order, `quick` with few processes; write engine.csv."""
     rows = []
     for pacing in PACINGS:
         for order in ORDERS:
-            for size in sizes:
-                row = measure(size, order, pacing)
-                rows.append(row)
-                print('  %-11s %-10s N=%-6d %6d passes %8s ms each, %7s us and %7s looks '
-                      'for each process' % (
-                          row['pacing'], order, size, row['passes'], row['milliseconds_per_pass'],
-                          row['microseconds_per_process'], row['looks_per_process']), flush=True)
-    write(folder, 'engine', rows)
+            for size in SIZES[:2] if options.quick else SIZES:
+                rows.append(_restarted(size, order, pacing))
+                print(ROW % rows[-1], flush=True)
+    write(options.results, 'engine', rows)

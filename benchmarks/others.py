@@ -6,32 +6,23 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Set
 
-from benchmarks.contenders import (
-    COMMAND,
-    GROUP,
-    LIMIT,
-    Contender,
-    children_that_run,
-    cpu_seconds,
-    run,
-)
-from tests.support.daemon import descendants, wait_until
+from benchmarks.contenders import COMMAND, GROUP, LIMIT, Contender, cpu_seconds, run
+from tests.support.daemon import SCRIPTS, descendants, wait_until
 
-SCRIPTS = Path(sys.executable).parent
-PM2_FOLDER = Path(__file__).parent.parent / 'build' / 'pm2'
+PM2_FOLDER = Path(__file__).parents[1] / 'build' / 'pm2'
 
 
 class Other:
-    """A daemon with a folder of its own and `size` processes; a context manager."""
+    """A daemon with its folder and `size` processes, which `start` starts; a context manager."""
+
+    process: Optional[subprocess.Popen] = None
 
     def __init__(self, size: int):
         self.size = size
-        self.startsecs = 0
         self.folder = Path(tempfile.mkdtemp(prefix='benchmark-'))
 
     def __enter__(self) -> 'Other':
@@ -53,9 +44,32 @@ class Other:
         finally:
             shutil.rmtree(str(self.folder), ignore_errors=True)
 
+    def run(self, script: str, *arguments: str) -> None:
+        """Start the daemon: one of the scripts beside Python's, in the folder."""
+        with open(str(self.folder / 'output'), 'wb') as output:
+            self.process = subprocess.Popen([str(SCRIPTS / script), *arguments], stdout=output,
+                                            stdin=subprocess.DEVNULL, stderr=output,
+                                            cwd=str(self.folder))
+
+    def end(self) -> None:
+        """End the daemon and its processes."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(60)
+
+    @property
+    def pid(self) -> int:
+        """The daemon's process id."""
+        return self.process.pid
+
     def up(self) -> Set[int]:
         """Return the process ids of those that run the command."""
-        return children_that_run(self.pid, os.path.basename(COMMAND.split()[0]))
+        found, program = set(), os.path.basename(COMMAND.split()[0])
+        for child in descendants(self.pid):
+            with contextlib.suppress(OSError):  # gone in the meantime
+                if Path('/proc/%d/comm' % child).read_text().strip() == program:
+                    found.add(child)
+        return found
 
     def cpu(self) -> float:
         """Return the seconds of CPU that the daemon has used."""
@@ -65,44 +79,20 @@ class Other:
 class Circus(Other):
     """circusd, with one watcher."""
 
-    def __init__(self, size: int):
-        super().__init__(size)
-        self.process: Optional[subprocess.Popen] = None
-
-    @property
-    def pid(self) -> int:
-        """circusd's process id."""
-        return self.process.pid
-
     def start(self) -> None:
-        """Start circusd with a configuration for the group."""
         endpoint = 'ipc://%s' % (self.folder / 'control')
         (self.folder / 'circus.ini').write_text('\n'.join([
             '[circus]', 'endpoint = %s' % endpoint,
             'pubsub_endpoint = ipc://%s' % (self.folder / 'events'),
             '[watcher:%s]' % GROUP, 'cmd = %s' % COMMAND, 'numprocesses = %d' % self.size, '']))
-        with open(str(self.folder / 'output'), 'wb') as output:
-            self.process = subprocess.Popen(
-                [str(SCRIPTS / 'circusd'), '--log-level', 'WARNING',
-                 str(self.folder / 'circus.ini')],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        self.run('circusd', '--log-level', 'WARNING', 'circus.ini')
         self._client = [str(SCRIPTS / 'circusctl'), '--timeout', str(int(LIMIT)),
                         '--endpoint', endpoint]
 
-    def end(self) -> None:
-        """End circusd and its processes."""
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(60)
-
     def contenders(self) -> List[Contender]:
-        """Return its two ways to restart."""
-        return [
-            Contender('circus restart', self, lambda: run(
-                self._client + ['restart', '--waiting', GROUP])),
-            Contender('circus reload', self, lambda: run(
-                self._client + ['reload', '--waiting', '--sequential', GROUP])),
-        ]
+        return [Contender('circus ' + words[0], self, lambda words=words: run(
+            [*self._client, *words, GROUP]))
+            for words in (['restart', '--waiting'], ['reload', '--waiting', '--sequential'])]
 
 
 class Pm2(Other):
@@ -115,7 +105,6 @@ class Pm2(Other):
 
     @property
     def pid(self) -> int:
-        """The process id of pm2's daemon."""
         return int((self.folder / 'pm2.pid').read_text())
 
     def description(self) -> Dict[str, Any]:
@@ -125,23 +114,18 @@ class Pm2(Other):
                 'exec_mode': 'fork', 'instances': self.size}
 
     def start(self) -> None:
-        """Start pm2's daemon, and the instances with it."""
         (self.folder / 'web.json').write_text(json.dumps({'apps': [self.description()]}))
         run([self.program, 'start', str(self.folder / 'web.json'), '--silent'], env=self.env)
 
     def end(self) -> None:
-        """End pm2's daemon and its processes."""
-        if not (self.folder / 'pm2.pid').exists():
-            return
-        subprocess.run([self.program, 'kill', '--silent'], env=self.env, timeout=LIMIT,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        if (self.folder / 'pm2.pid').exists():
+            subprocess.run([self.program, 'kill', '--silent'], env=self.env, timeout=LIMIT,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def contenders(self) -> List[Contender]:
-        """Return its two ways to restart."""
-        def command(verb: str) -> Contender:
-            return Contender('pm2 %s' % verb, self, lambda: run(
-                [self.program, verb, GROUP, '--silent'], env=self.env))
-        return [command('restart'), command('reload')]
+        return [Contender('pm2 ' + verb, self, lambda verb=verb: run(
+            [self.program, verb, GROUP, '--silent'], env=self.env))
+            for verb in ('restart', 'reload')]
 
 
 def find_pm2(install: bool = True) -> Optional[Path]:
@@ -152,14 +136,10 @@ def find_pm2(install: bool = True) -> Optional[Path]:
     program = PM2_FOLDER / 'node_modules' / '.bin' / 'pm2'
     if shutil.which('node') is None or shutil.which('npm') is None:
         return None
-    if not program.exists() and not install:
-        return None
-    if not program.exists():
+    if not program.exists() and install:
         PM2_FOLDER.mkdir(parents=True, exist_ok=True)
-        try:
+        with contextlib.suppress(subprocess.SubprocessError):
             subprocess.run(['npm', 'install', '--prefix', str(PM2_FOLDER), '--ignore-scripts',
                             '--no-audit', '--no-fund', '--silent', 'pm2'],
                            stdin=subprocess.DEVNULL, timeout=300, check=True)
-        except subprocess.SubprocessError:
-            return None
-    return program
+    return program if program.exists() else None

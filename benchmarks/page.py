@@ -1,27 +1,42 @@
-"""What the page costs a supervisord, and how fast it is: `python -m benchmarks.page`.
+"""What the page costs a supervisord, and how fast it is.
 
-`python -m benchmarks.page --picture docs/page.png` takes the picture of the README. Both need
-Debian's packages chromium and chromium-driver.
+`python -m benchmarks.page docs` takes the pictures of it that are in docs. Both need Debian's
+packages chromium and chromium-driver.
 """
 
-import argparse
-import http.client
+import contextlib
 import statistics
 import sys
-import threading
 import time
+from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Iterator
 
 from benchmarks.contenders import cpu_seconds
-from benchmarks.results import RESULTS, write
+from benchmarks.results import Line, Options
 from supervisor_restarter.page import page
 from tests.support.browser import MISSING, Browser, there_is_one
 from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.faults import Caller
+from tests.support.load import connect
+
+SIZES = (30, 5), (1, 2000), (30, 66), (2000, 1)
+PICTURES = ('page.png', 1100, 840, False), ('page-narrow.png', 400, 820, True)
 
 
-def at_rest(browser: Browser, groups: int, size: int) -> List[Dict[str, Any]]:
-    """Return what many processes cost that are only looked at, and how long others wait then."""
+def measure(options: Options) -> Iterator[Line]:
+    """Yield the lines of the table; `quick` with few processes."""
+    yield Line('page with script and style', 'kB', len(page()) / 1000)
+    if not there_is_one():
+        print('  the rest ' + MISSING)
+        return
+    with Browser() as browser:
+        for groups, size in SIZES[:1] if options.quick else SIZES:
+            yield from _at_rest(browser, groups, size)
+
+
+def _at_rest(browser: Browser, groups: int, size: int) -> Iterator[Line]:
+    """Yield what many processes cost that are only looked at, and how long others wait then."""
     names = ['g%04d' % number for number in range(groups)]
     what = '%d x %d at rest' % (groups, size)
     with Daemon(''.join(group(name, size, startsecs=1) for name in names), {'page': 'true'},
@@ -32,15 +47,16 @@ def at_rest(browser: Browser, groups: int, size: int) -> List[Dict[str, Any]]:
         alone = _share(daemon)
         began = time.monotonic()
         _open(browser, daemon, names[0])
-        rows = [_row('%s: until the page is there' % what, time.monotonic() - began, 's')]
-        rows.append(_row('%s: more CPU while the page is open' % what,
-                         100 * (_share(daemon) - alone), '%'))
+        yield Line('%s: until the page is there' % what, 's', time.monotonic() - began)
+        yield Line('%s: more CPU while the page is open' % what, '%',
+                   100 * (_share(daemon) - alone))
         opened = '&'.join('group=%s' % name for name in names[:200])
         for kind, query in (('closed', ''), ('all open', opened), ('filtered', 'find=7')):
-            answers, waits = _others(daemon, query)
-            rows += [_row('%s: answer, %s' % (what, kind), 1e3 * statistics.median(answers), 'ms'),
-                     _row('%s: worst other call, %s' % (what, kind), 1e3 * max(waits), 'ms')]
-    return rows
+            with Caller(daemon, pause=0.02) as caller, contextlib.closing(
+                    connect(('127.0.0.1', daemon.port), 20)) as asked:
+                answers = [_answer(asked, query) for _ in range(40)]
+            yield Line('%s: answer, %s' % (what, kind), 'ms', 1e3 * statistics.median(answers))
+            yield Line('%s: worst other call, %s' % (what, kind), 'ms', 1e3 * max(caller.waits))
 
 
 def _share(daemon: Daemon, seconds: float = 20) -> float:
@@ -51,33 +67,17 @@ def _share(daemon: Daemon, seconds: float = 20) -> float:
     return (cpu_seconds(daemon.pid) - before) / seconds
 
 
-def _others(daemon: Daemon, query: str) -> Tuple[List[float], List[float]]:
-    """Return how long answers of the status take, and calls of somebody else meanwhile."""
-    answers: List[float] = []
-
-    def ask() -> None:
-        asked = http.client.HTTPConnection('127.0.0.1', daemon.port, timeout=20)
-        for _ in range(40):
-            begin = time.monotonic()
-            asked.request('GET', '/restarter/status?' + query)
-            asked.getresponse().read()
-            answers.append(time.monotonic() - begin)
-            time.sleep(0.05)
-        asked.close()
-    thread = threading.Thread(target=ask)
-    thread.start()
-    waits = []
-    with daemon.connection() as rpc:
-        while thread.is_alive():
-            begin = time.monotonic()
-            rpc.supervisor.getState()
-            waits.append(time.monotonic() - begin)
-            time.sleep(0.02)
-    return answers, waits
+def _answer(asked: HTTPConnection, query: str) -> float:
+    """Return the seconds that an answer of the status takes."""
+    time.sleep(0.05)
+    begin = time.monotonic()
+    asked.request('GET', '/restarter/status?' + query)
+    asked.getresponse().read()
+    return time.monotonic() - begin
 
 
 def picture(path: Path, width: int, height: int, dark: bool) -> None:
-    """Take a picture of the page in the middle of a rolling restart."""
+    """Take a picture of the page in the middle of a rolling restart, with a group that failed."""
     rest = ('cache', 'cron', 'images', 'metrics', 'orders', 'search')
     programs = (group('app', 10, MANNERS['late'], startsecs=1, stdout_logfile='AUTO')
                 + group('mail', 2, MANNERS['exits 1'], startsecs=1, startretries=0)
@@ -105,34 +105,6 @@ def _open(browser: Browser, daemon: Daemon, name: str) -> None:
     browser.wait_text('.rows', name)
 
 
-def _row(what: str, value: float, unit: str) -> Dict[str, Any]:
-    print('  %-58s %8.3f %s' % (what, value, unit), flush=True)
-    return {'what': what, 'value': '%.3f' % value, 'unit': unit}
-
-
-def main() -> int:
-    """Measure the page."""
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.page', description=__doc__)
-    parser.add_argument('--results', type=Path, metavar='FOLDER', default=RESULTS,
-                        help='where page.csv goes')
-    parser.add_argument('--picture', type=Path, metavar='FILE', help='only take a picture')
-    parser.add_argument('--size', type=int, nargs=2, default=(1100, 940), metavar='N',
-                        help='width and height of the picture')
-    parser.add_argument('--dark', action='store_true', help='take it in dark mode')
-    options = parser.parse_args()
-    if not there_is_one():
-        print(MISSING, file=sys.stderr)
-        return 1
-    if options.picture:
-        picture(options.picture, *options.size, options.dark)
-        return 0
-    rows = [_row('page with script and style', len(page()) / 1000, 'kB')]
-    with Browser() as browser:
-        for groups, size in ((30, 5), (1, 2000), (30, 66), (2000, 1)):
-            rows += at_rest(browser, groups, size)
-    write(options.results, 'page', rows)
-    return 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    for name, *looks in PICTURES:
+        picture(Path(sys.argv[1]) / name, *looks)

@@ -1,11 +1,18 @@
 """Pictures from the CSV files: `python -m benchmarks.pictures`; needs matplotlib."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 from benchmarks.results import RESULTS, read
+
+try:
+    import matplotlib.pyplot as plt
+    from matplotlib.patches import Patch
+    from matplotlib.ticker import FuncFormatter
+except ImportError:
+    raise SystemExit("pictures need matplotlib: pip install 'supervisor-restarter[benchmark]'"
+                     ) from None
 
 
 class Style(NamedTuple):
@@ -32,17 +39,24 @@ STYLES = {
     'pm2 restart': Style('pm2 restart', '#c2a000'),
 }
 
+# By name of the picture: its title, and what of restarts.csv it shows, for which startsecs.
+RESTARTS = {
+    'restart-seconds': ('Seconds until every process is new and up', 'seconds_median', 0),
+    'restart-seconds-startsecs-1': ('Seconds until every process is new and up',
+                                    'seconds_median', 1),
+    'restart-cpu': ('CPU seconds that the daemon uses for a restart', 'cpu_median', 0),
+}
+
+Rows = List[Dict[str, str]]
 Points = List[Tuple[int, float]]
 
 
-def curves(rows: List[Dict[str, str]], startsecs: int, column: str) -> Dict[str, Points]:
+def curves(rows: Rows, startsecs: int, column: str) -> Dict[str, Points]:
     """Return, by contender, the points of a curve: processes, and the value of a column."""
-    found: Dict[str, Points] = {}
-    for row in rows:
-        if int(row['startsecs']) == startsecs and row['contender'] in STYLES:
-            found.setdefault(row['contender'], []).append(
-                (int(row['processes']), float(row[column])))
-    return {name: sorted(found[name]) for name in STYLES if name in found}
+    found = {name: sorted((int(row['processes']), float(row[column])) for row in rows
+                          if (row['contender'], row['startsecs']) == (name, str(startsecs)))
+             for name in STYLES}
+    return {name: points for name, points in found.items() if points}
 
 
 def apart(heights: List[float], least: float) -> List[float]:
@@ -50,28 +64,22 @@ def apart(heights: List[float], least: float) -> List[float]:
     order = sorted(range(len(heights)), key=heights.__getitem__)
     moved = list(heights)
     for _ in range(200):
-        crowded = False
         for below, above in zip(order, order[1:]):
             gap = least - (moved[above] - moved[below])
             if gap > 1e-9:
-                crowded = True
                 moved[below] -= gap / 2
                 moved[above] += gap / 2
-        if not crowded:
-            break
     return moved
 
 
-def over_processes(rows: List[Dict[str, str]], column: str, title: str, unit: str, path: Path,
-                   startsecs: int = 0) -> None:
+def over_processes(rows: Rows, name: str, folder: Path) -> None:
     """Draw a column over the number of processes, both logarithmic, a curve for each contender."""
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import FuncFormatter
+    title, column, startsecs = RESTARTS[name]
     found = curves(rows, startsecs, column)
     figure, axes = plt.subplots(figsize=(8, 5))
-    for name, points in found.items():
-        style = STYLES[name]
-        ours = name.startswith('plugin')
+    for contender, points in found.items():
+        style = STYLES[contender]
+        ours = contender.startswith('plugin')
         axes.plot(*zip(*points), style.line, color=style.colour, marker='o', markersize=4,
                   linewidth=2.6 if ours else 1.6, zorder=3 if ours else 2)
     axes.set_xscale('log')
@@ -79,14 +87,13 @@ def over_processes(rows: List[Dict[str, str]], column: str, title: str, unit: st
     sizes = sorted({size for points in found.values() for size, _ in points})
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: '%g %s' % (value, unit)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: '%g s' % value))
     axes.set_xlabel('processes in the group')
-    axes.set_title(title, loc='left', fontsize=12)
+    axes.set_title('%s (startsecs=%d)' % (title, startsecs), loc='left', fontsize=12)
     axes.grid(alpha=0.25)
-    for side in ('top', 'right'):
-        axes.spines[side].set_visible(False)
+    axes.spines[['top', 'right']].set_visible(False)
     _label_ends(axes, found)
-    _save(figure, path)
+    _save(figure, folder / (name + '.svg'))
 
 
 def _label_ends(axes: Any, found: Dict[str, Points]) -> None:
@@ -109,101 +116,70 @@ STATES = {'RUNNING': ('RUNNING', OURS), 'STOPPING': ('stopping', OTHER),
           'STOPPED': ('down', '#333333'), 'EXITED': ('down', '#333333'),
           'STARTING': ('starting', '#f2c14e')}
 
-
 TITLES = {'rolling': 'Rolling, max_unavailable = 3: at most 3 of %d processes are down',
           'surge': 'New before old, max_surge = 3: at most 3 more than %d processes\n'
                    'where a slot has two processes, the lower half is the second one'}
 WHOLE, HALF = 0.72, 0.36  # how high bars are
 
 
-def lane(process: str) -> str:
-    """Return the slot of a process: also of the second one that a slot has for a while."""
-    return process.split('.')[0]
-
-
-def timeline(rows: List[Dict[str, str]], path: Path) -> None:
+def timeline(rows: Rows, folder: Path) -> None:
     """Draw a bar for each slot, coloured by the state of its process over time.
 
-    Where it has two processes, the second one is the lower half of the bar.
+    Where it has two processes, the second one, NAME.SUFFIX, is the lower half of the bar.
     """
-    import matplotlib.pyplot as plt
-    from matplotlib.patches import Patch
     pacings = [pacing for pacing in TITLES if any(row['pacing'] == pacing for row in rows)]
     figure, panels = plt.subplots(len(pacings), figsize=(8, 3.9 * len(pacings)), sharex=True,
                                   squeeze=False)
     for pacing, axes in zip(pacings, panels[:, 0]):
         bars = [row for row in rows if row['pacing'] == pacing]
-        names = sorted({lane(row['process']) for row in bars})
+        names = sorted({row['process'].split('.')[0] for row in bars})
         for row in sorted(bars, key=lambda row: row['process']):
             begin, end = float(row['begin']), float(row['end'])
-            height, second = names.index(lane(row['process'])), row['process'] not in names
-            axes.barh(height - HALF / 2 if second else height, end - begin, left=begin,
+            slot, second, _ = row['process'].partition('.')
+            axes.barh(names.index(slot) - (HALF / 2 if second else 0), end - begin, left=begin,
                       height=HALF if second else WHOLE, color=STATES[row['state']][1], linewidth=0)
         axes.set_yticks(range(len(names)), names, fontsize=9)
         axes.tick_params(labelbottom=True)
-        axes.set_title(TITLES[pacing] % len(names), loc='left', fontsize=12)
-        for side in ('top', 'right', 'left'):
-            axes.spines[side].set_visible(False)
+        axes.set_title(TITLES[pacing] % len(names), loc='left', fontsize=12,
+                       pad=30 if axes is panels[0, 0] else None)  # room for the legend
+        axes.spines[['top', 'right', 'left']].set_visible(False)
     axes.set_xlim(min(float(row['begin']) for row in rows), max(float(row['end']) for row in rows))
     axes.set_xlabel('seconds since the call')
     present = {row['state'] for row in rows}
     shown = list(dict.fromkeys(STATES[state] for state in STATES if state in present))
-    panels[0, 0].set_title(panels[0, 0].get_title(loc='left'), loc='left', fontsize=12, pad=30)
     panels[0, 0].legend(handles=[Patch(color=colour, label=label) for label, colour in shown],
                         ncols=len(shown), loc='lower left', bbox_to_anchor=(-0.01, 1.0),
                         frameon=False)
     figure.tight_layout(h_pad=2)
-    _save(figure, path)
+    _save(figure, folder / 'rolling-timeline.svg')
 
 
 def _save(figure: Any, path: Path) -> None:
-    import matplotlib.pyplot as plt
     # No date, so that the same figures give the same file.
-    figure.savefig(str(path), bbox_inches='tight', facecolor='white',
-                   metadata={'Date': None} if path.suffix == '.svg' else None)
+    figure.savefig(str(path), bbox_inches='tight', facecolor='white', metadata={'Date': None})
     plt.close(figure)
     print(path.name)
 
 
-def main() -> int:
+def main() -> None:
     """Draw what there are results for."""
     parser = argparse.ArgumentParser(prog='python -m benchmarks.pictures', description=__doc__)
     parser.add_argument('--results', type=Path, default=RESULTS, metavar='FOLDER',
                         help='where the CSV files are (default: %(default)s)')
     parser.add_argument('--folder', type=Path, help='where the pictures go (default: beside them)')
-    parser.add_argument('--format', default='svg', choices=('svg', 'png'))
     options = parser.parse_args()
-    try:
-        import matplotlib
-    except ImportError:
-        print("pictures need matplotlib: pip install 'supervisor-restarter[benchmark]'",
-              file=sys.stderr)
-        return 1
-    matplotlib.use('agg')
-    matplotlib.rcParams['svg.hashsalt'] = 'supervisor-restarter'
-    restarts, states = read(options.results, 'restarts'), read(options.results, 'timeline')
-    if not list(options.results.glob('*.csv')):
-        print('no results in %s: run `python -m benchmarks` first' % options.results,
-              file=sys.stderr)
-        return 1
+    plt.switch_backend('agg')
+    plt.rcParams['svg.hashsalt'] = 'supervisor-restarter'
     folder = options.folder or options.results
     folder.mkdir(parents=True, exist_ok=True)
-
-    def path(name: str) -> Path:
-        return folder / ('%s.%s' % (name, options.format))
-
-    if restarts:
-        over_processes(restarts, 'seconds_median', 'Seconds until every process is new and up '
-                       '(startsecs=0)', 's', path('restart-seconds'))
-        over_processes(restarts, 'seconds_median', 'Seconds until every process is new and up '
-                       '(startsecs=1)', 's',
-                       path('restart-seconds-startsecs-1'), startsecs=1)
-        over_processes(restarts, 'cpu_median', 'CPU seconds that the daemon uses for a restart '
-                       '(startsecs=0)', 's', path('restart-cpu'))
+    restarts, states = read(options.results, 'restarts'), read(options.results, 'timeline')
+    if not restarts and not states:
+        print('no results in %s: run `python -m benchmarks` first' % options.results)
+    for name in RESTARTS if restarts else ():
+        over_processes(restarts, name, folder)
     if states:
-        timeline(states, path('rolling-timeline'))
-    return 0
+        timeline(states, folder)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -6,11 +6,13 @@ Prints the first table of docs/reliability.md, or those rows of it. Each figure 
 import os
 import resource
 import signal
-from typing import Any, Callable, Dict, Sequence
+from typing import Any, Callable, Dict, Optional
 
-from benchmarks.struck import PROCESSES, Fault, Log, Scene, measure
+from benchmarks.results import Options
+from benchmarks.struck import PROCESSES, Fault, Log, Scene, strike
 from tests.support.daemon import MANNERS, Daemon
 
+LAST = 'web_005'
 LATE = MANNERS['late']  # takes half a second to stop
 OPEN = "/bin/sh -c 'setsid /bin/sleep 4 & exec /bin/sleep 100000'"
 # A program of the test's own, in supervisord's folder.
@@ -26,20 +28,15 @@ CONTENDERS = {
 
 # moments
 
-def stopping(log: Log) -> bool:
-    return log.count('stopping') > 0
+def some(standing: str, least: int = 1) -> Callable[[Log], bool]:
+    return lambda log: list(log.standing.values()).count(standing) >= least
 
 
-def starting(log: Log) -> bool:
-    return log.count('starting') > 0
+stopping, starting = some('stopping'), some('starting')
 
 
 def last_one_starts(log: Log) -> bool:
-    return log.standing.get('web_005') == 'starting'
-
-
-def half(log: Log) -> bool:
-    return log.count('up') == PROCESSES // 2
+    return log.standing.get(LAST) == 'starting'
 
 
 # faults
@@ -49,7 +46,7 @@ def kill_client(scene: Scene) -> None:
 
 
 def kill_process(scene: Scene) -> None:
-    os.kill(scene.daemon.pids('web')['web_005'], signal.SIGKILL)
+    os.kill(scene.daemon.pids('web')[LAST], signal.SIGKILL)
 
 
 def send(signum: int) -> Callable[[Scene], None]:
@@ -57,22 +54,12 @@ def send(signum: int) -> Callable[[Scene], None]:
 
 
 def theirs(command: str) -> Callable[[Scene], Any]:
-    return lambda scene: scene.daemon.supervisorctl(command, 'web:web_005')
+    return lambda scene: scene.daemon.supervisorctl(command, 'web:' + LAST)
 
 
-def set_clock(seconds: int) -> Callable[[Scene], Any]:
-    return lambda scene: scene.daemon.rpc.saboteur.setClock(seconds)
-
-
-def limit_descriptors(scene: Scene) -> None:
-    used = max(scene.daemon.descriptors())
-    hard = resource.prlimit(scene.daemon.pid, resource.RLIMIT_NOFILE)[1]
-    resource.prlimit(scene.daemon.pid, resource.RLIMIT_NOFILE, (used - 2, hard))
-
-
-def allow_descriptors(daemon: Daemon) -> None:
+def allow_descriptors(daemon: Daemon, count: Optional[int] = None) -> None:
     hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)[1]
-    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (hard, hard))
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (count or hard, hard))
 
 
 def lose_program(daemon: Daemon) -> None:
@@ -90,8 +77,8 @@ FAULTS: Dict[str, Fault] = {
     'client-killed-while-stopping': Fault(
         'the client is killed while processes stop', LATE, 0, stopping, kill_client),
     'client-killed-between-batches': Fault(
-        'the client is killed between two batches', moment=half, strike=kill_client,
-        options=BATCHES, only='plugin'),
+        'the client is killed between two batches', moment=some('up', PROCESSES // 2),
+        strike=kill_client, options=BATCHES, only='plugin'),
     'client-killed-while-starting': Fault(
         'the client is killed while processes start', startsecs=2, moment=starting,
         strike=kill_client),
@@ -122,13 +109,15 @@ FAULTS: Dict[str, Fault] = {
     'fork-fails': Fault(
         'a fork fails', LATE, 0, stopping, lambda scene: scene.daemon.rpc.saboteur.failForks(1)),
     'no-descriptors': Fault(
-        'no descriptors are left for one more process', LATE, 0, stopping, limit_descriptors,
+        'no descriptors are left for one more process', LATE, 0, stopping, lambda scene:
+        allow_descriptors(scene.daemon, max(scene.daemon.descriptors()) - 2),
         relieve=allow_descriptors),
     'clock-set-back': Fault(
         'the system clock is set back by an hour', startsecs=2, moment=starting,
-        strike=set_clock(-3600)),
+        strike=lambda scene: scene.daemon.rpc.saboteur.setClock(-3600)),
     'clock-set-forward': Fault(
-        'the system clock is set forward by an hour', LATE, 0, stopping, set_clock(3600)),
+        'the system clock is set forward by an hour', LATE, 0, stopping,
+        lambda scene: scene.daemon.rpc.saboteur.setClock(3600)),
     'output-kept-open': Fault(
         'children keep the output open after their process', OPEN),
     'release-exits': Fault(
@@ -138,13 +127,12 @@ FAULTS: Dict[str, Fault] = {
 }
 
 
-def report(only: Sequence[str]) -> None:
-    """Measure and print the rows, or those whose names begin as one of `only`."""
+def measure(options: Options) -> None:
+    """Measure and print the rows whose names begin like one of `only`."""
     print('| fault | %s | row |' % ' | '.join(CONTENDERS))
     print('| --- %s| --- |' % ('| --- ' * len(CONTENDERS)))
     for row, fault in FAULTS.items():
-        if only and not row.startswith(tuple(only)):
-            continue
-        cells = ['' if fault.only not in ('', name) else str(measure(fault, command))
-                 for name, command in CONTENDERS.items()]
-        print('| %s | %s | `%s` |' % (fault.text, ' | '.join(cells), row), flush=True)
+        if row.startswith(options.only):
+            cells = ['' if fault.only not in ('', name) else str(strike(fault, command))
+                     for name, command in CONTENDERS.items()]
+            print('| %s | %s | `%s` |' % (fault.text, ' | '.join(cells), row), flush=True)

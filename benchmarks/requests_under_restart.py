@@ -1,18 +1,20 @@
-"""Restart a web application under load: `python -m benchmarks.requests_under_restart --help`.
+"""Restart a web application under load.
 
 Every server serves the application of examples/rolling to the same clients, with one process and
 with four. They restart in turn.
 """
 
 import contextlib
+import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple, Type
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from benchmarks.others import find_pm2
-from benchmarks.results import markdown, spread, write
-from benchmarks.servers import Gunicorn, Pm2Cluster, Server, UnderSupervisor, Uvicorn, wait_gone
+from benchmarks.contenders import LIMIT
+from benchmarks.results import Options, markdown, write
+from benchmarks.servers import Pm2Cluster, Reloaded, Server, UnderSupervisor
+from tests.support.daemon import wait_until
 from tests.support.load import Counts
 
 CLIENTS = 6  # with one connection each
@@ -30,17 +32,20 @@ class Restart(NamedTuple):
     counts: Counts
 
 
-def report(restarts: int, folder: Path) -> None:
+def measure(options: Options) -> None:
     """Measure, print both tables, and write requests.csv and broken-release.csv."""
+    pm2, folder = options.pm2, options.results
+    if pm2 is None:
+        print('pm2 is left out: it needs Node.js and npm, and a registry for npm', file=sys.stderr)
     rows: List[Dict[str, Any]] = []
     for size in SIZES:
-        rows += under_load(size, restarts, CLIENTS)
+        rows += under_load(size, pm2, 1 if options.quick else 5)
         write(folder, 'requests', rows)
     print(markdown(rows))
     print('\nA release that does not start:\n')
     rows = []
     for size in SIZES:
-        for make, name in _ways(size):
+        for make, name in _ways(size, pm2):
             print('%d processes, a broken release, %s' % (size, name), file=sys.stderr)
             rows.append({'processes': size, 'command': name,
                          'old ones that still serve': broken_release(make(), name)})
@@ -48,11 +53,11 @@ def report(restarts: int, folder: Path) -> None:
     print(markdown(rows))
 
 
-def under_load(size: int, restarts: int, clients: int) -> List[Dict[str, Any]]:
+def under_load(size: int, pm2: Optional[Path], restarts: int) -> List[Dict[str, Any]]:
     """Let every server restart in turn under load, and return the rows of requests.csv."""
     seen: Dict[str, List[Restart]] = {}
     with contextlib.ExitStack() as stack:
-        servers = [stack.enter_context(make()) for make in _servers(size)]
+        servers = [stack.enter_context(make()) for make in _servers(size, pm2)]
         for turn in range(restarts):
             print('%d processes, round %d of %d' % (size, turn + 1, restarts), file=sys.stderr)
             for server in servers:
@@ -61,19 +66,19 @@ def under_load(size: int, restarts: int, clients: int) -> List[Dict[str, Any]]:
                     ways[NOTHING] = lambda: time.sleep(2)
                 ways.update(server.ways())
                 for name, way in ways.items():
-                    seen.setdefault(name, []).append(restart(server, name, way, clients))
+                    seen.setdefault(name, []).append(restart(server, name, way))
     return [summary(size, name, taken) for name, taken in seen.items()]
 
 
-def restart(server: Server, name: str, way: Callable[[], None], clients: int) -> Restart:
+def restart(server: Server, name: str, way: Callable[[], None]) -> Restart:
     """Restart a server under load; raises AssertionError unless all its processes are new."""
     before = server.up()
-    with server.load(clients=clients) as load:
+    with server.load(clients=CLIENTS) as load:
         time.sleep(AROUND)
         began = time.monotonic()
         way()
         if name != NOTHING:
-            wait_gone(before)
+            wait_until(lambda: not any(map(_lives, before)), 'the old processes have ended', LIMIT)
         seconds = time.monotonic() - began
         time.sleep(AROUND)
     after = server.up()
@@ -81,6 +86,13 @@ def restart(server: Server, name: str, way: Callable[[], None], clients: int) ->
         raise AssertionError('%s: %d of %d processes serve, %d of them are old ones' % (
             name, len(after), server.size, len(after & before)))
     return Restart(seconds, load.counts())
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path('/proc/%d/cmdline' % pid).read_bytes() != b''  # empty: it has ended
+    except OSError:
+        return False
 
 
 def summary(size: int, name: str, restarts: List[Restart]) -> Dict[str, Any]:
@@ -95,7 +107,7 @@ def summary(size: int, name: str, restarts: List[Restart]) -> Dict[str, Any]:
         'failed': total(lambda counts: counts.failed),
         'of them refused': total(lambda counts: counts.refused),
         'repeated': total(lambda counts: counts.retried),
-        'seconds, median': '%.2f' % spread([one.seconds for one in restarts]).median,
+        'seconds, median': '%.2f' % statistics.median(one.seconds for one in restarts),
         'slowest request, seconds': '%.3f' % max(one.counts.slowest for one in restarts),
     }
 
@@ -111,23 +123,16 @@ def broken_release(server: Server, name: str) -> int:
         return len(before & server.up())
 
 
-def _servers(size: int) -> List[Callable[[], Server]]:
-    pm2 = find_pm2()
-    kinds: Tuple[Type[Server], ...] = (UnderSupervisor, Gunicorn) + (
-        (Uvicorn,) if size > 1 else ())
-    makers: List[Callable[[], Server]] = [lambda kind=kind: kind(size) for kind in kinds]
-    if pm2 is None:
-        print('pm2 is left out: it needs Node.js and npm, and a registry for npm', file=sys.stderr)
-    else:
-        makers.append(lambda: Pm2Cluster(size, pm2))
-    return makers
+def _servers(size: int, pm2: Optional[Path]) -> List[Callable[[], Server]]:
+    names = ['gunicorn'] + ['uvicorn'] * (size > 1)  # With one process, uvicorn does not reload.
+    makers: List[Callable[[], Server]] = [lambda: UnderSupervisor(size)]
+    makers += [lambda name=name: Reloaded(size, name) for name in names]
+    return makers + ([lambda: Pm2Cluster(size, pm2)] if pm2 else [])
 
 
-def _ways(size: int) -> List[Tuple[Callable[[], Server], str]]:
+def _ways(size: int, pm2: Optional[Path]) -> Iterator[Tuple[Callable[[], Server], str]]:
     """Return all ways to restart, by name, each with what makes its server."""
-    found = []
-    for make in _servers(size):
+    for make in _servers(size, pm2):
         server = make()
-        found += [(make, name) for name in server.ways()]
+        yield from ((make, name) for name in server.ways())
         server.__exit__()
-    return found

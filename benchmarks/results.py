@@ -1,10 +1,12 @@
 """Statistics of samples, and the CSV files that the pictures are made from."""
 
+import argparse
 import csv
 import datetime
 import math
 import os
 import platform
+import re
 import statistics
 import subprocess
 from importlib import metadata
@@ -18,6 +20,8 @@ PACKAGES = ('supervisor', 'supervisor-restarter', 'supervisor-wildcards',
             'supervisor-serialrestart', 'circus', 'pyzmq', 'tornado', 'uvicorn',
             'uvicorn-worker', 'gunicorn', 'ansible-core', 'matplotlib')
 
+Options = argparse.Namespace  # what `python -m benchmarks --help` says; and `pm2`, its program
+
 
 class Sample(NamedTuple):
     """One restart: seconds from the call until all were up, and CPU seconds of the daemon."""
@@ -26,61 +30,56 @@ class Sample(NamedTuple):
     cpu: float
 
 
-class Spread(NamedTuple):
-    """A median, and what lies around it."""
-
-    median: float
-    lowest: float
-    highest: float
-    deviation: float  # median absolute deviation from the median
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Return the median and the spread of some values; raises ValueError when there are none."""
-    if not values:
-        raise ValueError('no values')
-    median = statistics.median(values)
-    deviation = statistics.median(abs(value - median) for value in values)
-    return Spread(median, min(values), max(values), deviation)
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the smallest value that at least `percent` of the values do not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
-
-
 def summary(contender: str, size: int, startsecs: int, samples: Sequence[Sample]) -> Dict[str, Any]:
-    """Return the row of restarts.csv for the samples of a contender."""
-    seconds = spread([sample.seconds for sample in samples])
-    cpu = spread([sample.cpu for sample in samples])
+    """Return the row of restarts.csv for the samples of a contender.
+
+    The deviation is the median absolute deviation from the median.
+    """
     row = {'contender': contender, 'processes': size, 'startsecs': startsecs,
            'repetitions': len(samples)}
-    for name, values in (('seconds', seconds), ('cpu', cpu)):
-        for field, value in values._asdict().items():
+    for name, values in zip(Sample._fields, zip(*samples)):
+        median = statistics.median(values)
+        deviation = statistics.median(abs(value - median) for value in values)
+        for field, value in (('median', median), ('lowest', min(values)),
+                             ('highest', max(values)), ('deviation', deviation)):
             row['%s_%s' % (name, field)] = '%.6f' % value
     return row
 
 
-def allowed(floor: float) -> float:
-    """Return the seconds that a restart may take where its floor takes `floor` seconds."""
-    return 1.05 * floor + 0.010
+class Line(NamedTuple):
+    """One line of a table of figures. `seen` may be at most `most`, which may be infinite."""
+
+    what: str
+    unit: str
+    seen: float
+    most: float = math.inf
 
 
-def write(folder: Path, kind: str, rows: Iterable[Dict[str, Any]]) -> Optional[Path]:
+def table(lines: Iterable[Line], folder: Path, kind: str) -> None:
+    """Print lines as they come, what is allowed beside what was seen, and write KIND.csv."""
+    rows: List[Dict[str, Any]] = []
+    print('  %-70s %9s %9s' % ('what', 'allowed', 'seen'))
+    for line in lines:
+        limited, verdict = line.most < math.inf, 'met' if line.seen <= line.most else 'missed'
+        rows.append({'what': line.what, 'unit': line.unit,
+                     'allowed': '%.4g' % line.most if limited else '',
+                     'seen': '%.4g' % line.seen, 'verdict': verdict if limited else ''})
+        print('  %(what)-70s %(allowed)9s %(seen)9s  %(unit)-3s %(verdict)s' % rows[-1], flush=True)
+    write(folder, kind, rows)
+
+
+def write(folder: Path, kind: str, rows: Sequence[Dict[str, Any]]) -> None:
     """Write the rows to KIND.csv in the folder; there is no such file when there are none."""
-    rows = list(rows)
     path = folder / ('%s.csv' % kind)
     if not rows:
         if path.exists():
             path.unlink()
-        return None
+        return
     folder.mkdir(parents=True, exist_ok=True)
     with open(str(path), 'w', newline='') as stream:
         writer = csv.DictWriter(stream, list(rows[0]), lineterminator='\n')
         writer.writeheader()
         writer.writerows(rows)
-    return path
 
 
 def read(folder: Path, kind: str) -> List[Dict[str, str]]:
@@ -121,17 +120,12 @@ def machine(pm2: Optional[Path] = None) -> List[Dict[str, str]]:
 
 
 def _line_of(path: str, name: str) -> str:
-    try:
-        for line in Path(path).read_text().splitlines():
-            if line.startswith(name):
-                return line.split(':', 1)[1].strip()
-    except OSError:  # no /proc here
-        pass
-    return ''
+    found = re.search(r'^%s\s*: *(.*)$' % name, Path(path).read_text(), re.MULTILINE)
+    return found.group(1) if found else ''
 
 
 def _output(*command: str) -> str:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                           universal_newlines=True)
-    lines = done.stdout.split()
-    return lines[-1] if lines else 'unknown'
+    words = done.stdout.split()
+    return words[-1] if words else 'unknown'

@@ -6,19 +6,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, List, Set
 
-from benchmarks.contenders import GROUP, LIMIT
-from benchmarks.others import SCRIPTS, Other, Pm2
-from tests.support.daemon import PLUGIN, Daemon, wait_until
+from benchmarks.contenders import GROUP, LIMIT, SERIALRESTART
+from benchmarks.others import Other, Pm2
+from tests.support.daemon import SCRIPTS, Daemon
 from tests.support.load import Load
 
 HERE = Path(__file__).parent
-
-SERIALRESTART = """
-[ctlplugin:serialrestart]
-supervisor.ctl_factory = supervisorserialrestart.controllerplugin:make_serialrestart_controllerplugin
-"""  # noqa: E501
 
 PROGRAM = """
 [fcgi-program:web]
@@ -31,6 +26,14 @@ process_name = %%(program_name)s_%%(process_num)d
 startsecs = 1
 redirect_stderr = true
 """
+
+# Servers of their own that reload when they get SIGHUP: their commands.
+RELOADED = {
+    'gunicorn': 'gunicorn --workers %(size)d --bind unix:%(address)s '
+                '--worker-class uvicorn_worker.UvicornWorker --graceful-timeout 5 app:app',
+    'uvicorn': 'uvicorn --workers %(size)d --uds %(address)s --no-access-log '
+               '--timeout-graceful-shutdown 5 app:app',
+}
 
 
 class Server(Other):
@@ -69,26 +72,17 @@ class UnderSupervisor(Server):
     """uvicorn in an [fcgi-program], whose processes say that they are ready."""
 
     def start(self) -> None:
-        """Start supervisord."""
         program = PROGRAM % {'address': self.address, 'python': sys.executable,
                              'folder': self.folder, 'size': self.size}
-        self.daemon = Daemon(program, options={'timeout': 30}, plugin=PLUGIN, extra=SERIALRESTART,
-                             loglevel='info')
-        self.daemon.start()
+        self.daemon = Daemon(program, {'timeout': 30}, extra=SERIALRESTART, loglevel='info')
+        self.process = self.daemon.start().process
         self.daemon.wait_running(GROUP)
 
     def end(self) -> None:
-        """End supervisord and its processes."""
         if hasattr(self, 'daemon'):
             self.daemon.stop()
 
-    @property
-    def pid(self) -> int:
-        """supervisord's process id."""
-        return self.daemon.pid
-
     def ways(self) -> Dict[str, Callable[[], None]]:
-        """Return the commands."""
         script, ctl = 'supervisorctl_restart_group', 'supervisorctl'
         commands = {
             'plugin, surge, one at a time': [script, '--max-surge', '1', GROUP],
@@ -97,68 +91,25 @@ class UnderSupervisor(Server):
             'supervisorctl restart': [ctl, 'restart', GROUP + ':*'],
             'serialrestart': [ctl, 'serialrestart', GROUP + ':*'],
         }
-        return {name: self._way(command) for name, command in commands.items()}
+        return {name: self._way(*command) for name, command in commands.items()}
 
-    def _way(self, command: List[str]) -> Callable[[], None]:
-        return lambda: _run([str(SCRIPTS / command[0]), '-c', str(self.daemon.configuration)]
-                            + command[1:])
+    def _way(self, script: str, *arguments: str) -> Callable[[], None]:
+        return lambda: _run([str(SCRIPTS / script), '-c', str(self.daemon.configuration),
+                             *arguments])
 
 
 class Reloaded(Server):
-    """A server of its own, that reloads when it gets SIGHUP."""
+    """A server of `RELOADED`, by its name."""
 
-    process: Optional[subprocess.Popen] = None
-
-    def command(self) -> List[str]:
-        """Return what starts it."""
-        raise NotImplementedError
+    def __init__(self, size: int, name: str):
+        super().__init__(size)
+        self.name = name
 
     def start(self) -> None:
-        """Start it."""
-        with open(str(self.folder / 'output'), 'wb') as output:
-            self.process = subprocess.Popen(self.command(), cwd=str(self.folder), stdout=output,
-                                            stdin=subprocess.DEVNULL, stderr=output)
-
-    def end(self) -> None:
-        """End it."""
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(30)
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self.process.pid
-
-    def _hup(self) -> None:
-        self.process.send_signal(signal.SIGHUP)
-
-
-class Gunicorn(Reloaded):
-    """gunicorn, with uvicorn's workers."""
-
-    def command(self) -> List[str]:
-        """Return what starts it."""
-        return [str(SCRIPTS / 'gunicorn'), '--workers', str(self.size), '--bind',
-                'unix:' + self.address, '--worker-class', 'uvicorn_worker.UvicornWorker',
-                '--graceful-timeout', '5', 'app:app']
+        self.run(*(RELOADED[self.name] % {'size': self.size, 'address': self.address}).split())
 
     def ways(self) -> Dict[str, Callable[[], None]]:
-        """Return its one way."""
-        return {'gunicorn, HUP': self._hup}
-
-
-class Uvicorn(Reloaded):
-    """uvicorn's own processes. With one alone it does not reload."""
-
-    def command(self) -> List[str]:
-        """Return what starts it."""
-        return [str(SCRIPTS / 'uvicorn'), '--workers', str(self.size), '--uds', self.address,
-                '--no-access-log', '--timeout-graceful-shutdown', '5', 'app:app']
-
-    def ways(self) -> Dict[str, Callable[[], None]]:
-        """Return its one way."""
-        return {'uvicorn, HUP': self._hup} if self.size > 1 else {}
+        return {self.name + ', HUP': lambda: self.process.send_signal(signal.SIGHUP)}
 
 
 class Pm2Cluster(Server, Pm2):
@@ -168,22 +119,13 @@ class Pm2Cluster(Server, Pm2):
     broken = 'process.exit(1);\n'
 
     def description(self) -> Dict[str, Any]:
-        """Return pm2's description of the application."""
         return {'name': GROUP, 'script': str(self.folder / self.application.name),
                 'cwd': str(self.folder), 'exec_mode': 'cluster', 'instances': self.size,
                 'env': {'ADDRESS': self.address}}
 
     def ways(self) -> Dict[str, Callable[[], None]]:
-        """Return its one way."""
         return {'pm2 reload': lambda: _run([self.program, 'reload', GROUP, '--silent'],
                                            env=self.env)}
-
-
-def wait_gone(pids: Set[int]) -> None:
-    """Wait until none of these processes is there any more."""
-    wait_until(lambda: not any(Path('/proc/%d/cmdline' % pid).exists() and
-                               Path('/proc/%d/cmdline' % pid).read_bytes() for pid in pids),
-               'the old processes have ended', LIMIT)
 
 
 def _run(command: List[str], **popen: Any) -> None:

@@ -8,9 +8,9 @@ import re
 import shutil
 import subprocess
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, TextIO, Tuple
 
-from tests.support.daemon import MANNERS, Daemon, group
+from tests.support.daemon import MANNERS, SCRIPTS, Daemon, group
 from tests.support.faults import sabotaged
 
 PROCESSES = 6
@@ -32,11 +32,10 @@ class Log:
     `standing` is by process name, and has only those of which there is news; `spawned` counts.
     """
 
-    def __init__(self, path: Any):
-        self._file = open(str(path), errors='replace')
-        self._file.seek(0, 2)
+    def __init__(self, file: TextIO):
+        self._file = file
+        file.seek(0, 2)
         self._rest = ''
-        self.text = ''
         self.standing: Dict[str, str] = {}
         self.spawned = 0
 
@@ -44,7 +43,6 @@ class Log:
         """Take in what is new."""
         *lines, self._rest = (self._rest + self._file.read()).split('\n')
         for line in lines:
-            self.text += line + '\n'
             for pattern, standing in NEWS:
                 found = pattern.search(line)
                 if found:
@@ -52,20 +50,23 @@ class Log:
                     self.spawned += standing == 'starting'
         return self
 
-    def count(self, standing: str) -> int:
-        """How many stand there."""
-        return list(self.standing.values()).count(standing)
-
-    def close(self) -> None:
-        self._file.close()
-
-
 class Scene(NamedTuple):
-    """What a fault can get at: supervisord, the commands that restart, and how to run one more."""
+    """What a fault can get at: supervisord, what restarts, and the running ones of these."""
 
     daemon: Daemon
+    command: List[str]
     clients: List[subprocess.Popen]
-    restart: Callable[[str], None]
+
+    def restart(self, group: str) -> None:
+        """Run the command that restarts, for one more group."""
+        script, *arguments = [word.format(group) for word in self.command]
+        self.clients.append(subprocess.Popen(
+            [str(SCRIPTS / script), '-c', str(self.daemon.configuration), *arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    def returned(self) -> bool:
+        """Whether all of them have returned."""
+        return all(client.poll() is not None for client in self.clients)
 
 
 class Fault(NamedTuple):
@@ -112,67 +113,57 @@ class Result(NamedTuple):
             words.append('ends after %.1f s, %d spawned' % (self.ended, self.spawned))
         elif self.seconds is not None:
             words.append('%.1f s' % self.seconds)
-        if self.down:
-            words.append('%d down' % self.down)
-        if self.old:
-            words.append('%d old' % self.old)
+        words += ['%d %s' % (count, name)
+                  for count, name in ((self.down, 'down'), (self.old, 'old')) if count]
         if self.hangs:
             words.append('the command hangs')
         return ', '.join(words) or 'not all up in time'
 
 
-def measure(fault: Fault, command: List[str]) -> Result:
+def strike(fault: Fault, command: List[str]) -> Result:
     """Restart with `command`, to which the group's name is formatted, and let the fault strike."""
     programs = '\n'.join(group(name, fault.processes, fault.command, fault.startsecs)
                          for name in fault.groups)
     daemon = sabotaged(programs, fault.options, minfds=max(1024, 8 * fault.processes))
     shutil.copy('/bin/sleep', str(daemon.folder / 'program'))
+    scene = Scene(daemon, command, [])
     with daemon:
         before = {name: daemon.wait_running(name, 120) for name in fault.groups}
         fault.prepare(daemon)
         daemon.descriptors_at_rest()
-        log = Log(daemon.logfile)
-        clients: List[subprocess.Popen] = []
-
-        def restart(name: str) -> None:
-            words = [word.format(name) for word in command]
-            clients.append(subprocess.Popen(
-                [str(daemon.scripts / words[0]), '-c', str(daemon.configuration), *words[1:]],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        try:
-            begin = time.monotonic()
-            for name in fault.groups:
-                restart(name)
-            _wait(lambda: fault.moment(log.read()), fault.patience)
-            struck, spawned = time.monotonic(), log.spawned
-            fault.strike(Scene(daemon, clients, restart))
-            if fault.ends:
-                _wait(lambda: not daemon.alive(), fault.patience)
-                ended = time.monotonic() - struck
-                return Result(ended=ended, spawned=log.read().spawned - spawned,
-                              hangs=not _wait(lambda: _returned(clients), fault.patience))
-            expected = fault.processes * len(fault.groups)
-            up = _wait(lambda: log.read().count('up') == expected, fault.patience)
-            seconds = time.monotonic() - begin if up else None
-            returned = _wait(lambda: _returned(clients), fault.patience)
-            fault.relieve(daemon)
-            return _looked_at(daemon, before, seconds)._replace(
-                spawned=log.read().spawned, hangs=not returned)
-        finally:
-            log.close()
-            for client in clients:
-                client.kill()
-                client.wait()
+        with daemon.logfile.open(errors='replace') as file:
+            try:
+                return _watched(fault, scene, Log(file), before)
+            finally:
+                for client in scene.clients:
+                    client.kill()
+                    client.wait()
 
 
-def _looked_at(daemon: Daemon, before: Dict[str, Dict[str, int]],
-               seconds: Optional[float]) -> Result:
+def _watched(fault: Fault, scene: Scene, log: Log, before: Dict[str, Dict[str, int]]) -> Result:
+    daemon, begin = scene.daemon, time.monotonic()
+    for name in fault.groups:
+        scene.restart(name)
+    _wait(lambda: fault.moment(log.read()), fault.patience)
+    struck, spawned = time.monotonic(), log.spawned
+    fault.strike(scene)
+    if fault.ends:
+        _wait(lambda: not daemon.alive(), fault.patience)
+        ended = time.monotonic() - struck
+        return Result(ended=ended, spawned=log.read().spawned - spawned,
+                      hangs=not _wait(scene.returned, fault.patience))
+    expected = fault.processes * len(fault.groups)
+    up = _wait(lambda: list(log.read().standing.values()) == ['up'] * expected, fault.patience)
+    seconds = time.monotonic() - begin
+    returned = _wait(scene.returned, fault.patience)
+    fault.relieve(daemon)
     down = old = 0
     for name, pids in before.items():
         for process, info in daemon.processes(name).items():
             down += info['statename'] != 'RUNNING'
             old += info['pid'] == pids[process]
-    return Result(None if down or old else seconds, down, old)
+    return Result(seconds if up and not (down or old) else None, down, old,
+                  spawned=log.read().spawned, hangs=not returned)
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> bool:
@@ -182,7 +173,3 @@ def _wait(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.005)
     return True
-
-
-def _returned(clients: List[subprocess.Popen]) -> bool:
-    return all(client.poll() is not None for client in clients)

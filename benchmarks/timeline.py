@@ -1,12 +1,11 @@
 """Two restarts as they happen, a rolling one and one with surge: who is in which state when."""
 
-import threading
 import time
-from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-from benchmarks.results import write
+from benchmarks.results import Options, write
 from tests.support.daemon import MANNERS, Daemon, group
+from tests.support.faults import Call
 
 SIZE = 12
 WINDOW = 3
@@ -17,36 +16,30 @@ BEFORE, AFTER = 0.4, 0.6  # seconds that are shown around the restart
 Sample = Tuple[float, Dict[str, str]]
 
 
-def measure(options: Dict[str, Any]) -> List[Sample]:
-    """Restart a group with these options, and return the states of its processes meanwhile.
+def sampled(pacing: Dict[str, Any]) -> List[Sample]:
+    """Restart a group with this pacing, and return the states of its processes meanwhile.
 
     The processes take half a second to stop and have startsecs=1. Their states are sampled by
     getAllProcessInfo, some fifty times a second.
     """
     samples: List[Sample] = []
-    with Daemon(group('web', SIZE, MANNERS['late'], startsecs=1, stopasgroup='true')) as daemon:
+    call: Optional[Call] = None
+    programs = group('web', SIZE, MANNERS['late'], startsecs=1, stopasgroup='true')
+    with Daemon(programs) as daemon, daemon.connection() as rpc:
         daemon.wait_running('web')
-        answers: List[Any] = []
-
-        def restart() -> None:
-            time.sleep(BEFORE)
-            answers.append(daemon.rpc.restarter.restartProcessGroup(
-                'web', dict(options, timeout=30)))
-
-        caller = threading.Thread(target=restart)
-        began = time.monotonic()
-        caller.start()
-        until = float('inf')
-        with daemon.connection() as rpc:
-            while time.monotonic() < until:
-                infos = rpc.supervisor.getAllProcessInfo()
-                samples.append((time.monotonic() - began - BEFORE,
-                                {info['name']: info['statename'] for info in infos}))
-                if not caller.is_alive() and until == float('inf'):
-                    until = time.monotonic() + AFTER
-                time.sleep(0.015)
-        if answers != [True]:
-            raise AssertionError('the restart ended with %r' % answers)
+        now, until = -BEFORE, float('inf')
+        began = time.monotonic() - now
+        while now < until:
+            infos = rpc.supervisor.getAllProcessInfo()
+            now = time.monotonic() - began
+            samples.append((now, {info['name']: info['statename'] for info in infos}))
+            if call is None and now > 0:
+                call = Call(daemon, 'web', dict(pacing, timeout=30))
+            elif call and not call.is_alive():
+                until = min(until, now + AFTER)
+            time.sleep(0.015)
+        if call.answer is not True:
+            raise AssertionError('the restart ended with %r' % call.answer)
     return samples
 
 
@@ -67,11 +60,11 @@ def stretches(samples: List[Sample]) -> List[Dict[str, str]]:
     return rows
 
 
-def report(folder: Path) -> None:
+def measure(options: Options) -> None:
     """Restart a group once with each pacing, and write timeline.csv."""
     rows: List[Dict[str, str]] = []
-    for pacing, options in PACINGS.items():
-        found = stretches(measure(options))
+    for pacing, window in PACINGS.items():
+        found = stretches(sampled(window))
         rows += [dict({'pacing': pacing}, **row) for row in found]
         print('  %d processes, %s with %d: %d stretches' % (SIZE, pacing, WINDOW, len(found)))
-    write(folder, 'timeline', rows)
+    write(options.results, 'timeline', rows)

@@ -14,30 +14,6 @@ from tests.support.load import fetch
 PROGRAMS = Path(__file__).parents[1] / 'programs'
 SLOW_STARTER = '%s %s' % (sys.executable, PROGRAMS / 'slow_starter.py')
 
-# An ASGI application that needs half a second to start, and says when it has.
-APP = """
-import asyncio
-import os
-import socket
-
-
-async def app(scope, receive, send):
-    if scope['type'] == 'lifespan':
-        await receive()
-        await asyncio.sleep(0.5)
-        if 'NOTIFY_SOCKET' in os.environ:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-                notify.sendto(b'READY=1', os.environ['NOTIFY_SOCKET'])
-        await send({'type': 'lifespan.startup.complete'})
-        await receive()
-        await send({'type': 'lifespan.shutdown.complete'})
-        return
-    body = b'%d' % os.getpid()
-    await send({'type': 'http.response.start', 'status': 200,
-                'headers': [(b'content-length', b'%d' % len(body))]})
-    await send({'type': 'http.response.body', 'body': body})
-"""
-
 
 def declaration(ready: Optional[str]) -> Dict[str, str]:
     """Return the settings of a program that declares `ready`; none for None."""
@@ -77,17 +53,6 @@ def slow_starters(seconds: Union[float, str], kind: str, numprocs: int = 1, star
         ready = 'unix://' + where
     return declaring('%s %s %s %s' % (SLOW_STARTER, seconds, kind, where), ready, numprocs,
                      startsecs, **settings), ports
-
-
-def uvicorns(numprocs: int, startsecs: float) -> Tuple[Daemon, List[int]]:
-    """Return a supervisord, to be started, with a group of uvicorns, each on its own port."""
-    ports = free_ports(numprocs)
-    command = ('%s -m uvicorn --port %%(process_num)d --no-access-log '
-               '--timeout-graceful-shutdown 5 app:app' % sys.executable)
-    daemon = Daemon(declaring(command, 'http://127.0.0.1:%(process_num)d/', numprocs, startsecs,
-                              numprocs_start=ports[0]), {'timeout': 30})
-    (daemon.folder / 'app.py').write_text(APP)
-    return daemon, ports
 
 
 def serves(port: int, timeout: float = 2.0) -> bool:

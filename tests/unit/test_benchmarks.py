@@ -7,36 +7,26 @@ import pytest
 from benchmarks import engine, timeline
 from benchmarks import restarts as comparison
 from benchmarks.contenders import NotRestarted, run
-from benchmarks.results import Sample, allowed, percentile, read, spread, summary, write
+from benchmarks.results import Line, Sample, read, summary, table, write
 
 
-@pytest.mark.parametrize('values, expected', [
-    ([3.0], (3.0, 3.0, 3.0, 0.0)),
-    ([1.0, 2.0, 9.0], (2.0, 1.0, 9.0, 1.0)),
-    ([4.0, 1.0, 3.0, 2.0], (2.5, 1.0, 4.0, 1.0)),
-])
-def test_a_spread_is_the_median_and_what_lies_around_it(values, expected):
-    assert spread(values) == expected
+def test_a_summary_that_is_written_is_read_again(tmp_path):
+    samples = [Sample(4.0, 0.1), Sample(1.0, 0.2), Sample(3.0, 0.6), Sample(2.0, 0.2)]
+    write(tmp_path / 'new', 'restarts', [summary('plugin, rolling', 10, 1, samples)])
+    row, = read(tmp_path / 'new', 'restarts')
+    assert row == {
+        'contender': 'plugin, rolling', 'processes': '10', 'startsecs': '1', 'repetitions': '4',
+        'seconds_median': '2.500000', 'seconds_lowest': '1.000000', 'seconds_highest': '4.000000',
+        'seconds_deviation': '1.000000', 'cpu_median': '0.200000', 'cpu_lowest': '0.100000',
+        'cpu_highest': '0.600000', 'cpu_deviation': '0.050000'}
 
 
-@pytest.mark.parametrize('percent, expected', [(1, 1), (50, 50), (99, 99), (100, 100)])
-def test_a_percentile_is_a_value_that_so_many_do_not_exceed(percent, expected):
-    assert percentile(range(100, 0, -1), percent) == expected
-
-
-def test_the_floor_may_be_exceeded_by_a_twentieth_and_ten_milliseconds():
-    assert allowed(2.0) == pytest.approx(2.11)
-
-
-def test_what_is_written_is_read_again(tmp_path):
-    row = summary('plugin, rolling', 10, 1, [Sample(1.0, 0.1), Sample(3.0, 0.2), Sample(2.0, 0.6)])
-    write(tmp_path / 'new', 'restarts', [row])
-    again, = read(tmp_path / 'new', 'restarts')
-    assert again['contender'] == 'plugin, rolling'
-    assert (again['processes'], again['startsecs'], again['repetitions']) == ('10', '1', '3')
-    fields = ('seconds_median', 'seconds_lowest', 'seconds_highest')
-    assert [float(again[name]) for name in fields] == [2, 1, 3]
-    assert float(again['cpu_median']) == 0.2
+def test_a_table_says_what_is_missed(tmp_path, capsys):
+    table([Line('a', 's', 2.0, 1.5), Line('b', 's', 1.5, 1.5), Line('c', 'x', 7.0)], tmp_path, 't')
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ['a', '1.5', '2', 's', 'missed'], ['b', '1.5', '1.5', 's', 'met'], ['c', '7', 'x']]
+    assert [(row['allowed'], row['verdict']) for row in read(tmp_path, 't')] == [
+        ('1.5', 'missed'), ('1.5', 'met'), ('', '')]
 
 
 def test_no_rows_leave_none_of_an_earlier_run(tmp_path):
@@ -47,7 +37,7 @@ def test_no_rows_leave_none_of_an_earlier_run(tmp_path):
 
 @pytest.mark.parametrize('contender, size, measured', [
     ('plugin', 100, True), ('plugin, rolling', 100, True), ('plugin', 10, False),
-    ('circus restart', 100, False)])
+    ('circus restart', 100, False), ('plugin', 0, True)])
 def test_what_is_not_measured_stays(contender, size, measured):
     plan = PLAN._replace(sizes=(100, 1000), wanted=('plugin',))
     assert plan.has({'contender': contender, 'processes': str(size)}) == measured
@@ -56,7 +46,7 @@ def test_what_is_not_measured_stays(contender, size, measured):
 def test_a_run_of_some_sizes_keeps_the_results_of_others(tmp_path):
     kept = summary('plugin', 10, 0, [Sample(1.0, 0.1)])
     write(tmp_path, 'restarts', [summary('nobody', 1, 0, [Sample(9.0, 0.1)]), kept])
-    comparison.report(PLAN._replace(sizes=(1,), wanted=('nobody',)), None, tmp_path)
+    comparison.compare(PLAN._replace(sizes=(1,), wanted=('nobody',)), None, tmp_path)
     row, = read(tmp_path, 'restarts')
     assert (row['contender'], row['processes']) == ('plugin', '10')
 
@@ -75,7 +65,7 @@ def test_a_restart_looks_at_a_process_as_often_in_a_large_group_as_in_a_small_on
     assert engine.looks(400, order, pacing) < 1.2 * engine.looks(100, order, pacing)
 
 
-PLAN = comparison.Plan(sizes=(1, 10), repetitions=1, share=1.0, wanted=())
+PLAN = comparison.Plan(sizes=(1, 10), repetitions=1, share=1.0)
 
 
 class FakeOther:
@@ -99,25 +89,25 @@ class FakeOther:
         raise NotRestarted('circusctl: exit status 1: timed out')
 
 
-def entered(other, size, last):
-    left_out = []
+def entered(other, size, *rows):
+    turn = comparison.Round(PLAN, size, 0, list(rows), [])
     with contextlib.ExitStack() as stack:
-        comparison._entered(stack, lambda: other, PLAN, size, 0, last, left_out)
-    return left_out
+        turn.enter(stack, other)
+    return turn.left_out
 
 
 def in_turn(other):
-    left_out = []
-    assert comparison._in_turn([other], PLAN, 1, 0, left_out) == []
-    return left_out
+    turn = comparison.Round(PLAN, 1, 0, [], [])
+    assert turn.measure([other]) == {}
+    return turn.left_out
 
 
 @pytest.mark.parametrize('left_out, why', [
-    (lambda: entered(FakeOther(trouble=FileNotFoundError(2, 'No such file', 'circusd')), 1, {}),
+    (lambda: entered(FakeOther(trouble=FileNotFoundError(2, 'No such file', 'circusd')), 1),
      "with 1 processes, startsecs=0: [Errno 2] No such file: 'circusd'"),
-    (lambda: entered(FakeOther(), 10, {('somebody', 0): (1, 100.0)}),
+    (lambda: entered(FakeOther(), 10, summary('somebody', 1, 0, [Sample(100.0, 0.1)])),
      'with 10 processes, startsecs=0: 100.0 seconds with 1 processes'),
-    (lambda: entered(FakeOther(), 10, {}),
+    (lambda: entered(FakeOther(), 10),
      'with 10 processes, startsecs=0: left out with fewer processes'),
     (lambda: in_turn(FakeOther()),
      'with 1 processes, startsecs=0: circusctl: exit status 1: timed out'),
