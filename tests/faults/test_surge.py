@@ -10,7 +10,7 @@ import pytest
 
 from supervisor_restarter.restart.faults import Faults
 from tests.integration.test_residue import assert_nothing_is_left
-from tests.support.daemon import Daemon, free_port, wait_until
+from tests.support.daemon import free_port, running, wait_until
 from tests.support.faults import (
     Call,
     all_new,
@@ -196,8 +196,7 @@ def test_a_broken_release_costs_no_process(kind, size, max_surge, failing, tmp_p
     release = tmp_path / 'release'
     release.write_text('#!/bin/sh\nexec /bin/sleep 100000\n')
     release.chmod(0o755)
-    with Daemon(programs(kind, size, str(release), folder=tmp_path)) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs(kind, size, str(release), folder=tmp_path)) as (daemon, before):
         release.write_text('#!/bin/sh\nexit 1\n')
         with Watch(daemon, 'web') as watch:
             answer = Call(daemon, 'web', dict(SURGE, max_surge=max_surge)).result()
@@ -216,8 +215,7 @@ def test_a_broken_release_costs_no_process(kind, size, max_surge, failing, tmp_p
 def test_a_program_of_which_two_cannot_run_serves_on_and_the_fault_says_why():
     port = free_port()
     command = '%s -m http.server --bind 127.0.0.1 %d' % (sys.executable, port)
-    with Daemon(programs('program', 1, command, stderr_logfile='AUTO')) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs('program', 1, command, stderr_logfile='AUTO')) as (daemon, before):
         wait_until(lambda: serves(port), 'it serves')
         answer = Call(daemon, 'web', SURGE).result()
         # On a busy machine it is RUNNING before it fails.
@@ -242,9 +240,8 @@ def cannot_fork(daemon, program):
 def test_a_program_that_cannot_be_started_again_goes_on_serving(happens, tmp_path):
     program = tmp_path / 'program'
     shutil.copy('/bin/sleep', str(program))
-    with sabotaged(programs('program', 2, '%s 100000' % program,
-                            stdout_logfile='AUTO')) as daemon:
-        before = daemon.wait_running('web')
+    with running(sabotaged(programs('program', 2, '%s 100000' % program,
+                                    stdout_logfile='AUTO'))) as (daemon, before):
         descriptors = daemon.descriptors_at_rest()
         happens(daemon, program)
         answer = Call(daemon, 'web', SURGE).result()

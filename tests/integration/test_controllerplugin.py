@@ -117,8 +117,7 @@ def test_by_itself_no_way_ends_before_each_worker_has_finished_its_job(command):
 
 
 def test_restartinfo_and_cancelrestart_of_a_running_restart():
-    with Daemon(group('web', 4, MANNERS['held back']), extra=COMMANDS) as daemon:
-        before = daemon.wait_running('web')
+    with running(group('web', 4, MANNERS['held back']), extra=COMMANDS) as (daemon, before):
         done = daemon.supervisorctl('restartgroup', '--no-wait', '--max-unavailable', '1', 'web')
         assert done.stdout == 'web: restart begun\n'
         done = daemon.supervisorctl('restartinfo', 'web')
@@ -210,7 +209,7 @@ def test_updategroup_all_covers_the_whole_file(command, tmp_path):
 
 
 def test_five_deploys_at_the_same_time_have_their_turns_and_each_its_own_outcome():
-    with running(group('web', 2), extra=COMMANDS) as daemon:
+    with running(group('web', 2), extra=COMMANDS) as (daemon, _):
         deploys = [daemon.begin(*BOTH[number % 2], '--queue', 'web') for number in range(5)]
         for deploy in deploys:
             assert deploy.communicate(timeout=60)[0] == 'web: restarted\n'
@@ -221,8 +220,8 @@ def test_five_deploys_at_the_same_time_have_their_turns_and_each_its_own_outcome
 
 
 def test_who_supersedes_begins_when_the_other_has_settled():
-    with Daemon(group('web', 3, MANNERS['held back'], stopwaitsecs=60), extra=COMMANDS) as daemon:
-        before = daemon.wait_running('web')
+    programs = group('web', 3, MANNERS['held back'], stopwaitsecs=60)
+    with running(programs, extra=COMMANDS) as (daemon, before):
         deploy = ['supervisorctl_restart_group', '--max-unavailable', '1', '--timeout', '60', 'web']
         first = daemon.begin(*deploy)
         wait_phase(daemon, 'stopping')
@@ -239,7 +238,7 @@ def test_who_supersedes_begins_when_the_other_has_settled():
 
 
 def test_a_restart_can_be_followed_by_others():
-    with running(group('web', 2, MANNERS['held back']), {'timeout': 30}, extra=COMMANDS) as daemon:
+    with running(group('web', 2, MANNERS['held back']), extra=COMMANDS) as (daemon, _):
         done = daemon.restart_group('--follow', 'web')
         assert (done.returncode, done.stderr) == (
             2, 'web: ERROR (NO_RESTART: has not been restarted)\n')

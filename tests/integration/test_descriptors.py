@@ -10,7 +10,7 @@ import pytest
 
 from supervisor_restarter.daemon.spawn import WITHOUT_FORK
 from tests.programs.opener import ABOVE, BEFORE_ANYTHING, BETWEEN, DURING, MINFDS
-from tests.support.daemon import descriptors, group, plugged, wait_until
+from tests.support.daemon import descriptors, group, plugged, running, wait_until
 from tests.support.faults import all_new
 
 USER = 'nobody' if os.getuid() == 0 else getpass.getuser()
@@ -56,8 +56,7 @@ def kinds(opened):
 
 @pytest.mark.parametrize('programs, options', CASES.values(), ids=CASES)
 def test_it_has_its_three(programs, options):
-    with opener(programs) as daemon:
-        before = daemon.wait_running('web')
+    with running(opener(programs)) as (daemon, before):
         wait_for_descriptors(before.values(), {ABOVE})
         by_supervisor, = {str(kinds(descriptors(pid))) for pid in before.values()}
         daemon.rpc.opener.open()

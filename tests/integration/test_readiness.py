@@ -25,8 +25,7 @@ ONE = {'max_unavailable': 1, 'timeout': 30}
     ['notify', 'http', 'tcp', 'unix'], [{'timeout': 30}, ONE]))
 def test_a_restart_ends_when_all_are_ready_and_not_before(kind, options):
     programs, _ = slow_starters(0.3, kind, numprocs=2)
-    with Daemon(programs) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs) as (daemon, before):
         wait_until(lambda: len(ready_at(daemon)) == 2, 'all are ready')
         result, seconds = restart(daemon, 'web', options)
         after = daemon.pids('web')
@@ -38,7 +37,7 @@ def test_a_restart_ends_when_all_are_ready_and_not_before(kind, options):
 
 def test_what_is_awaited_is_told_while_it_is_and_the_log_says_when_it_has_come():
     programs, (port,) = slow_starters('go', 'http')
-    with running(programs, extra=COMMANDS) as daemon:
+    with running(programs, extra=COMMANDS) as (daemon, _):
         daemon.rpc.restarter.restartProcessGroup('web', {'timeout': 60, 'wait': False})
         url = 'http://127.0.0.1:%d' % port
         seen = 'nobody listens on 127.0.0.1:%d' % port
@@ -151,7 +150,7 @@ def notify_socket(pid):
 
 def test_only_what_a_restart_spawns_has_the_socket_and_the_configuration_stays_as_it_was():
     programs, _ = slow_starters(0, 'notify', startsecs=0)
-    with running(programs) as daemon:
+    with running(programs) as (daemon, _):
         assert restart(daemon, 'web', ONE)[0] is True
         pid = daemon.pids('web')['web_0']
         assert os.path.exists(notify_socket(pid))  # as long as it lives
@@ -171,8 +170,7 @@ def test_a_wrong_declaration_is_one_sentence_and_nothing_is_stopped():
         MANNERS['at once'], value).replace('program:web', 'program:bad')
     sentence = ("INCORRECT_PARAMETERS: web:bad_0: RESTARTER_READY = '%s': https:// is not "
                 'supported; it %s' % (value, ALLOWED))
-    with Daemon(programs, extra=COMMANDS) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs, extra=COMMANDS) as (daemon, before):
         script = daemon.restart_group('web')
         assert (script.stderr, script.returncode) == ('web: ERROR (%s)\n' % sentence, 2)
         command = daemon.supervisorctl('restartgroup', 'web')

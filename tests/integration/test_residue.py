@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import MANNERS, Daemon, group, running, wait_until
+from tests.support.daemon import MANNERS, group, running, wait_until
 from tests.support.faults import all_new, info, wait_finished
 
 ALARM = 1 << (signal.SIGALRM - 1)
@@ -37,7 +37,7 @@ def assert_nothing_is_left(daemon, descriptors, sockets=0):
 
 @pytest.mark.parametrize('how', ['all are up', 'timeout', 'cancel'])
 def test_a_handler_and_a_socket_pair_are_there_only_while_a_restart_runs(how):
-    with running(group('web', 2, MANNERS['held back'], startsecs=1)) as daemon:
+    with running(group('web', 2, MANNERS['held back'], startsecs=1)) as (daemon, _):
         descriptors = daemon.descriptors_at_rest()
         assert not catches_alarm(daemon)
         daemon.rpc.restarter.restartProcessGroup('web', {
@@ -56,7 +56,7 @@ def test_a_handler_and_a_socket_pair_are_there_only_while_a_restart_runs(how):
 @pytest.mark.parametrize('options', [{}, {'max_surge': 1}])
 def test_200_restarts_back_to_back_leave_no_descriptor_no_memory_and_no_name(options):
     with running(group('web', 10, stdout_logfile='AUTO', stderr_logfile='AUTO'),
-                 {'timeout': 60}, loglevel='info') as daemon:
+                 {'timeout': 60}, loglevel='info') as (daemon, _):
         names, longest = list(daemon.states('web')), 0.0
         with daemon.connection() as rpc:
             for number in range(230):
@@ -73,8 +73,7 @@ def test_200_restarts_back_to_back_leave_no_descriptor_no_memory_and_no_name(opt
 
 
 def test_a_daemonized_supervisord_restarts_and_ends_with_all_that_it_has_started():
-    with Daemon(group('web', 3), daemonize=True) as daemon:
-        before = daemon.wait_running('web')
+    with running(group('web', 3), daemonize=True) as (daemon, before):
         pid = daemon.pid
         daemon.signal(signal.SIGUSR2)  # supervisord's own handlers are there after daemonizing
         wait_until(lambda: 'supervisord logreopen' in daemon.log(), 'the log is opened anew')

@@ -213,7 +213,7 @@ def test_it_needs_no_more_descriptors_than_with_supervisor(free, comes_up):
 
 @pytest.mark.stress
 def test_no_signal_is_lost_while_programs_are_started():
-    with running(group('web', 10), loglevel='info') as daemon:
+    with running(group('web', 10), loglevel='info') as (daemon, _):
         call, longest = None, 0.0
         for times in range(1, 301):
             began = time.monotonic()

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.support.daemon import MANNERS, SCRIPTS, Daemon, free_port, group, heed_ctrl_c, running
+from tests.support.daemon import MANNERS, SCRIPTS, free_port, group, heed_ctrl_c, running
 from tests.support.faults import all_new, wait_finished, wait_phase
 
 SCRIPT = str(SCRIPTS / 'supervisorctl_restart_group')
@@ -28,8 +28,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize('login', [{}, {'username': 'user', 'password': '123'}])
 @pytest.mark.parametrize('server', ['unix_url', 'inet_url'])
 def test_it_restarts_a_group(folder, server, login):
-    with Daemon(group('web', 3), inet=True, **login) as daemon:
-        before = daemon.wait_running('web')
+    with running(group('web', 3), inet=True, **login) as (daemon, before):
         given = ['-u', 'user', '-p', '123'] if login else []
         done = script('-s', getattr(daemon, server), *given, 'web')
         assert (done.returncode, done.stdout, done.stderr) == (0, 'web: restarted\n', '')
@@ -37,7 +36,7 @@ def test_it_restarts_a_group(folder, server, login):
 
 
 def test_what_ctrl_c_says_cancels_the_restart_without_commands_for_supervisorctl(folder):
-    with running(group('web', 4, MANNERS['held back'])) as daemon:
+    with running(group('web', 4, MANNERS['held back'])) as (daemon, _):
         deploy = subprocess.Popen([SCRIPT, '-s', daemon.url, '--max-unavailable', '1', 'web'],
                                   stderr=subprocess.PIPE, universal_newlines=True,
                                   preexec_fn=heed_ctrl_c)
@@ -57,7 +56,7 @@ def test_what_ctrl_c_says_cancels_the_restart_without_commands_for_supervisorctl
 
 
 def test_a_supervisord_that_ends_in_the_middle_is_no_traceback():
-    with running(group('web', 2, MANNERS['held back'])) as daemon:
+    with running(group('web', 2, MANNERS['held back'])) as (daemon, _):
         deploy = daemon.begin('supervisorctl_restart_group', 'web')
         wait_phase(daemon, 'stopping')
         daemon.signal(signal.SIGTERM)
@@ -117,7 +116,7 @@ def test_no_connection_is_one_sentence(folder, url):
 
 
 def test_a_closed_standard_output_is_no_traceback():
-    with running(group('web', 1)) as daemon:
+    with running(group('web', 1)) as (daemon, _):
         deploy = daemon.begin('supervisorctl_restart_group', 'web')
         deploy.stdout.close()
         error = deploy.stderr.read()

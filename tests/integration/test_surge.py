@@ -26,8 +26,7 @@ def surge(daemon, **options):
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_group_of_any_kind_has_never_fewer_up_and_never_more_alive_than_max_surge(kind, tmp_path):
-    with Daemon(programs(kind, 2, MANNERS['late'], folder=tmp_path)) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs(kind, 2, MANNERS['late'], folder=tmp_path)) as (daemon, before):
         sockets = int(kind == 'fcgi-program')
         descriptors = daemon.descriptors_at_rest(sockets)
         with Watch(daemon, 'web') as watch:
@@ -44,8 +43,7 @@ def test_a_group_of_any_kind_has_never_fewer_up_and_never_more_alive_than_max_su
 
 
 def test_max_unavailable_and_max_surge_hold_together():
-    with Daemon(programs('program', 6, MANNERS['late'])) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs('program', 6, MANNERS['late'])) as (daemon, before):
         with Watch(daemon, 'web') as watch:
             assert surge(daemon, max_unavailable=1, max_surge=2) is True
         assert all_new(before, daemon.pids('web'))
@@ -53,8 +51,7 @@ def test_max_unavailable_and_max_surge_hold_together():
 
 
 def test_status_and_info_tell_of_both_processes_of_a_slot():
-    with Daemon(programs('program', 1, MANNERS['held back'], startsecs=3)) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs('program', 1, MANNERS['held back'], startsecs=3)) as (daemon, before):
         call = Call(daemon, 'web', SURGE)
         wait_phase(daemon, 'starting')
         new = daemon.pids('web')['web_0.new']
@@ -73,7 +70,7 @@ def test_status_and_info_tell_of_both_processes_of_a_slot():
 
 def test_supervisor_finds_nothing_to_update_afterwards_and_restarts_the_new_ones_itself():
     settings = {'environment': 'KEY="value"', 'autorestart': 'true'}
-    with running(programs('program', 2, startsecs=0, **settings)) as daemon:
+    with running(programs('program', 2, startsecs=0, **settings)) as (daemon, _):
         assert surge(daemon) is True
         assert 'No config updates' in daemon.supervisorctl('reread').stdout
         between = daemon.pids('web')
@@ -88,8 +85,7 @@ def test_supervisor_finds_nothing_to_update_afterwards_and_restarts_the_new_ones
 
 def test_listeners_hear_of_one_running_slot_with_its_new_pid_and_of_no_slot_that_stops(tmp_path):
     heard = tmp_path / 'heard'
-    with Daemon(programs('program', 2) + ears(heard)) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs('program', 2) + ears(heard)) as (daemon, before):
         daemon.wait_running('ears')
         wait_until(lambda: heard.exists() and heard.read_text().count('_RUNNING') == 3, 'events')
         already = len(heard.read_text())
@@ -129,8 +125,7 @@ def test_an_event_listener_is_replaced_while_it_is_busy_and_no_event_is_lost(tmp
 def test_one_that_is_ready_takes_over_though_supervisor_calls_it_starting(tmp_path):
     text, _ = slow_starters(0.3, 'notify', 2, startsecs=3)
     heard = tmp_path / 'heard'
-    with Daemon(text + ears(heard)) as daemon:
-        before = daemon.wait_running('web')
+    with running(text + ears(heard)) as (daemon, before):
         with Watch(daemon, 'web') as watch:
             assert surge(daemon) is True
         after = daemon.pids('web')
@@ -243,9 +238,8 @@ def test_a_log_that_is_moved_away_while_there_are_two_is_opened_anew_for_both(tm
 def test_supervisorctl_tail_goes_on(tmp_path):
     log = tmp_path / 'web_0.log'
     command = counting(tmp_path)
-    with Daemon(programs('program', 1, command, stdout_logfile=log,
-                         stdout_logfile_maxbytes=0)) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs('program', 1, command, stdout_logfile=log,
+                          stdout_logfile_maxbytes=0)) as (daemon, before):
         with open(str(tmp_path / 'tail'), 'wb') as output:
             tail = daemon.begin('supervisorctl', 'tail', '-f', 'web:web_0', stdout=output,
                                 preexec_fn=heed_ctrl_c)

@@ -144,7 +144,7 @@ UPDATES = [
 @pytest.mark.parametrize('programs, names, only_own', UPDATES)
 def test_update_prints_and_exits_as_supervisors_own(programs, names, only_own):
     def told(extra):
-        with running('\n'.join(PROGRAMS[:2]), extra=extra) as daemon:
+        with running('\n'.join(PROGRAMS[:2]), extra=extra) as (daemon, _):
             daemon.wait_running('solo')
             daemon.write_configuration('\n'.join(programs))
             done = daemon.supervisorctl('update', *names.split())
@@ -156,8 +156,7 @@ def test_update_prints_and_exits_as_supervisors_own(programs, names, only_own):
 
 
 def test_update_keeps_what_has_not_changed():
-    with Daemon('\n'.join(PROGRAMS[:2]), extra=TAKEN_OVER) as daemon:
-        before = daemon.wait_running('web')
+    with running('\n'.join(PROGRAMS[:2]), extra=TAKEN_OVER) as (daemon, before):
         daemon.write_configuration('\n'.join([PROGRAMS[0], group('web', 3)]))
         assert daemon.supervisorctl('update').stdout == 'web: updated process group\n'
         after = daemon.wait_running('web')
@@ -165,7 +164,7 @@ def test_update_keeps_what_has_not_changed():
 
 
 def test_several_at_the_same_time_have_their_turns():
-    with running(group('web', 2), extra=TAKEN_OVER) as daemon:
+    with running(group('web', 2), extra=TAKEN_OVER) as (daemon, _):
         deploys = [daemon.begin('supervisorctl', 'restart', 'web:*') for _ in range(3)]
         for deploy in deploys:
             assert deploy.communicate(timeout=60)[0].count('started') == 2
@@ -173,7 +172,7 @@ def test_several_at_the_same_time_have_their_turns():
 
 
 def test_without_the_plugin_in_supervisord_it_is_supervisors_own_and_one_line():
-    with running(group('web', 1), plugin='', extra=TAKEN_OVER) as daemon:
+    with running(group('web', 1), plugin='', extra=TAKEN_OVER) as (daemon, _):
         done = daemon.supervisorctl('restart', 'web:*')
         assert (done.returncode, done.stdout) == (0, 'web:web_000: stopped\nweb:web_000: started\n')
         assert done.stderr == ("restart: supervisord does not have the plugin; Supervisor's own "
@@ -210,7 +209,7 @@ def test_help_says_whose_the_commands_are(both):
     ('restart = false', '', 0),
 ])
 def test_a_wrong_option_is_one_sentence_at_the_start(option, said, status):
-    with running(group('web', 1), extra=COMMANDS + option + '\n') as daemon:
+    with running(group('web', 1), extra=COMMANDS + option + '\n') as (daemon, _):
         done = daemon.supervisorctl('restart', 'web:*')
         assert done.returncode == status
         assert done.stderr.splitlines()[:1] == ([said] if said else [])

@@ -14,7 +14,7 @@ import threading
 import time
 import xmlrpc.client
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar, Union
 
 from supervisor.xmlrpc import SupervisorTransport
 
@@ -410,11 +410,15 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def running(programs: str, *arguments: Any, **settings: Any) -> Iterator[Daemon]:
-    """A supervisord whose group `web` is RUNNING; the arguments are those of Daemon."""
-    with Daemon(programs, *arguments, **settings) as daemon:
-        daemon.wait_running('web')
-        yield daemon
+def running(programs: Union[str, Daemon], *arguments: Any,
+            **settings: Any) -> Iterator[Tuple[Daemon, Dict[str, int]]]:
+    """A supervisord whose group `web` is RUNNING, and the process ids of that.
+
+    The arguments are those of Daemon, or one that has not been started.
+    """
+    with (programs if isinstance(programs, Daemon)
+          else Daemon(programs, *arguments, **settings)) as daemon:
+        yield daemon, daemon.wait_running('web')
 
 
 def plugged(plugin: str, programs: str, *arguments: Any, extra: str = '',
