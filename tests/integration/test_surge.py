@@ -78,6 +78,7 @@ def test_supervisor_finds_nothing_to_update_afterwards_and_restarts_the_new_ones
         assert daemon.pids('web') == between
         daemon.rpc.supervisor.signalProcess('web:web_0', 'KILL')
         wait_until(lambda: daemon.pids('web')['web_0'] not in (0, between['web_0']), 'autorestart')
+        daemon.wait_running('web')  # until its exec it has supervisord's sockets
         assert surge(daemon) is True
         assert 'restart web' not in daemon.supervisorctl('restart', 'web:*').stderr
         assert all_new(between, daemon.wait_running('web'))
