@@ -238,7 +238,7 @@ def test_one_that_begins_in_the_midst_of_a_pass_has_the_next_one(world):
 
 def test_one_that_is_cancelled_has_its_pass_at_once(world):
     restarts = Restarts(world.supervisord, world.clock)
-    restart = restarts.begin('web', Settings(timeout=100.0, delay=50.0, max_unavailable=Limit(1)))
+    restart = restarts.begin('web', Settings(timeout=100.0, delay=50.0, max_surge=Limit(1)))
     restarts.advance()
     restarts.advance(everything=False)
     assert restarts.due() > 0
@@ -246,3 +246,12 @@ def test_one_that_is_cancelled_has_its_pass_at_once(world):
     assert restarts.due() == 0
     restarts.advance(everything=False)
     assert restarts.due() > 0 and restart.info()['state'] == 'SETTLING'
+
+
+def test_one_that_has_nothing_to_do_ends_at_once(world):
+    restarts = Restarts(world.supervisord, world.clock)
+    plan = plans.limited(restarts, 'web', None, (), only_running=True)
+    restart = restarts.begin('web', LATE, plan.only((), world.group))
+    assert restarts.due() == 0
+    restarts.advance(everything=False)
+    assert restart.outcome is True and restarts.finished
