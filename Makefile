@@ -25,7 +25,7 @@ SECONDS = 60
 SEED =
 TESTS = tests
 # The tests wait much more than they calculate.
-JOBS = 4
+JOBS = 6
 TOX =
 # Debian's Python, where there is one: the programs run as other users, who may not get to another.
 RECIPES_PYTHON = $(firstword $(wildcard /usr/bin/python3) $(PYTHON))
@@ -40,6 +40,8 @@ BIN := $(VENV)/bin
 PYENV_VERSIONS = pyenv versions --bare --skip-aliases | \
     grep -E '^3\.([89]|[1-9][0-9])\.[0-9]+$$' | sort -V | paste -s -d : -
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# A path, and no module that looks for the package: each Python of a test starts in half the time.
+EDITABLE := --config-settings editable_mode=compat --editable
 
 .PHONY: test check supervisor-tests deploy-tools recipes lint demo tox dist benchmark \
     benchmark-python chaos clean
@@ -100,11 +102,11 @@ clean:
 $(VENV)/plugin: setup.py pyproject.toml
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) --editable .
+	$(INSTALL) $(EDITABLE) .
 	touch $@
 
 $(VENV)/test: $(VENV)/plugin
-	$(INSTALL) --editable '.[test,lint,fleet]'
+	$(INSTALL) $(EDITABLE) '.[test,lint,fleet]'
 	touch $@
 
 # Installed as users have it: an editable one makes every command start later.

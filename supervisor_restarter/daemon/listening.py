@@ -48,7 +48,10 @@ def note(listeners: Listeners, process: Any, declared: Any, surge: bool) -> Note
     addresses: List[Address] = []
     try:
         table = listeners.table(PASS)
-        inodes = listeners.held(pid, table.inodes) - _of_supervisord(process)
+        inodes = listeners.held(pid, table.inodes)
+        if inodes:
+            # The socket of an [fcgi-program]; and between fork and exec all that supervisord has.
+            inodes -= listeners.held_here(inodes)
         if inodes:
             words = ' '.join([config.command, *(config.environment or {}).values()])
             addresses = fixed({table.addresses[inode] for inode in inodes}, pid, words,

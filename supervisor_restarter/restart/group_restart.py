@@ -91,6 +91,8 @@ class GroupRestart:
         deadline = math.inf if self.outcome else self._turns.deadline(self._active.values())
         seconds = min(self._agenda.due(), deadline) - self.clock.monotonic()
         orphans = math.inf if self._active else self._orphans.due()
+        if not self._active and not self._turns.go_on and orphans == math.inf:
+            return 0.0  # it can end: it has settled, or there was nothing to do
         return max(0.0, min(seconds, self._turns.next_in(), orphans))
 
     def info(self) -> Dict[str, Any]:

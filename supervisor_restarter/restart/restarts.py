@@ -5,7 +5,7 @@ import json
 import math
 import time
 import traceback
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from supervisor import events
 
@@ -55,7 +55,6 @@ class Restarts:
         self.clock = clock
         self.readiness = readiness
         self._running: Dict[str, GroupRestart] = {}  # whose last pass was longest ago stands first
-        self._hurried: Set[str] = set()  # to have a look at everything at once
         self._last: Dict[str, _Last] = {}
         # Until events.clear() (supervisor/supervisord.py: run). To unsubscribe while an event is
         # handed out would make another subscriber miss it (supervisor/events.py: notify).
@@ -115,7 +114,6 @@ class Restarts:
         if not self._is_restarted(name):
             raise RPCError(Faults.NO_RESTART, '%s: is not being restarted' % name)
         self._running[name].cancel()
-        self._hurried.add(name)
 
     def groups(self) -> List[str]:
         """Return the names of the groups that are being restarted."""
@@ -152,8 +150,7 @@ class Restarts:
             restart = self._running.pop(name)
             self._running[name] = restart
             with self._given_up(restart):  # a finished restart does nothing
-                restart.advance(everything or name in self._hurried, SLICE / len(due))
-            self._hurried.discard(name)
+                restart.advance(everything, SLICE / len(due))
             self._note_if_finished(name)
             if not everything and self.clock.monotonic() >= until:
                 break
@@ -177,7 +174,7 @@ class Restarts:
 
     def _due(self, name: str) -> float:
         restart = self._running[name]
-        if not restart.finished and name not in self._hurried:
+        if not restart.finished:
             with self._given_up(restart):
                 return restart.due()
         return 0.0

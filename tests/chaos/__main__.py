@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple
 
 from tests.support.daemon import MANNERS, Daemon, free_ports, group, wait_until
-from tests.support.faults import children, info, script
+from tests.support.faults import children, info
 from tests.support.readiness import SLOW_STARTER, declaration, temporary_folder
 from tests.support.surge import EARS
 
@@ -120,7 +120,8 @@ class Chaos:
         self.done['restart, with max_surge = %s' % options.get('max_surge', 0)] += 1
 
     def script(self, name: str, process: str) -> None:
-        self.clients.append(script(self.daemon, '--timeout', '5', name))
+        deploy = self.daemon.begin('supervisorctl_restart_group', '--timeout', '5', name)
+        self.clients.append(deploy)
 
     def kill_client(self, name: str, process: str) -> None:
         if self.clients:
@@ -270,9 +271,7 @@ def programs() -> str:
     for name, each in GROUPS.items():
         settings = dict({'stopwaitsecs': 1, 'startretries': 100}, **declaration(each.ready))
         settings.update(each.settings)
-        kind = settings.pop('kind', 'program')
-        part = group(name, each.number, each.command, each.startsecs, **settings)
-        parts.append(part.replace('[program:', '[%s:' % kind))
+        parts.append(group(name, each.number, each.command, each.startsecs, **settings))
     return '\n'.join(parts)
 
 

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from supervisor_restarter.restart.faults import Faults
-from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.daemon import MANNERS, group, running, wait_until
 from tests.support.faults import (
     STARTING,
     STOPPING,
@@ -39,8 +39,7 @@ def calling(daemon):
 def test_a_restart_whose_caller_is_gone_goes_on_though_nobody_turns_the_loop(
         spawned, told_to_stop, phase):
     _, manner, startsecs, options = phase
-    with Daemon(group('web', 4, MANNERS[manner], startsecs), options) as daemon:
-        before = daemon.wait_running('web')
+    with running(group('web', 4, MANNERS[manner], startsecs), options) as (daemon, before):
         begin = len(daemon.log())
 
         def stands_there():
@@ -66,8 +65,7 @@ NOTES = ("/bin/sh -c 'trap \"echo $$ >> notes; until [ -e go ]; do sleep 0.05; d
 
 def test_when_the_time_is_up_the_call_ends_nothing_more_is_stopped_and_all_come_up():
     options = {'timeout': 0.3, 'stagger_factor': 2, 'delay': 0.5}
-    with Daemon(group('web', 4, NOTES), options) as daemon:
-        before = daemon.wait_running('web')
+    with running(group('web', 4, NOTES), options) as (daemon, before):
         fault = Call(daemon, 'web').result()  # though they do not stop yet
         assert fault.faultCode == Faults.TIMEOUT
         assert '4 of 4 processes pending (2 waiting, 2 stopping)' in fault.faultString
@@ -80,8 +78,7 @@ def test_when_the_time_is_up_the_call_ends_nothing_more_is_stopped_and_all_come_
 
 
 def test_a_second_restart_is_refused_over_each_server_and_disturbs_nothing():
-    with Daemon(group('web', 2, MANNERS['held back']), inet=True) as daemon:
-        before = daemon.wait_running('web')
+    with running(group('web', 2, MANNERS['held back']), inet=True) as (daemon, before):
         first = Call(daemon, 'web')
         wait_phase(daemon, 'stopping', 2)
         for url in (daemon.unix_url, daemon.inet_url):

@@ -8,7 +8,7 @@ import pytest
 
 from supervisor_restarter.restart.faults import Faults
 from tests.integration.test_residue import assert_nothing_is_left
-from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.daemon import MANNERS, group, running, wait_until
 from tests.support.faults import (
     STARTING,
     STOP_AND_REMOVE,
@@ -37,8 +37,8 @@ WAYS = {
 @pytest.mark.parametrize('way, phase, manner, startsecs, options', pairs(
     sorted(WAYS), [STOPPING, WAITING, STARTING]))
 def test_a_restart_ends_with_supervisord_and_spawns_nothing(way, phase, manner, startsecs, options):
-    with Daemon(group('web', 4, MANNERS[manner], startsecs), options, daemonize=True) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 4, MANNERS[manner], startsecs), options,
+                 daemonize=True) as (daemon, _):
         descriptors = daemon.descriptors_at_rest()
         call = Call(daemon, 'web')
         wait_phase(daemon, phase)
@@ -69,8 +69,7 @@ STUBBORN = ("/bin/sh -c 'if [ -e stubborn ]; then trap \"\" TERM; "
 
 @pytest.mark.parametrize('way', [signal.SIGTERM, signal.SIGHUP])
 def test_supervisord_ends_or_reloads_no_later_in_a_restart_than_without_one(way):
-    with Daemon(group('web', 4, STUBBORN, stopwaitsecs=60)) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 4, STUBBORN, stopwaitsecs=60)) as (daemon, _):
         daemon.write_configuration('')  # so that nothing is there after a reload
         call = Call(daemon, 'web')
         wait_phase(daemon, 'stopping', 4)
@@ -86,8 +85,7 @@ def test_supervisord_ends_or_reloads_no_later_in_a_restart_than_without_one(way)
 
 
 def test_nothing_is_left_when_supervisord_reloads_at_once_since_all_is_down():
-    with Daemon(group('web', 2, startsecs=2), {'timeout': 30}, daemonize=True) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 2, startsecs=2), {'timeout': 30}, daemonize=True) as (daemon, _):
         descriptors = daemon.descriptors_at_rest()
         call = Call(daemon, 'web')
         wait_phase(daemon, 'starting', 2)
@@ -104,8 +102,7 @@ def test_nothing_is_left_when_supervisord_reloads_at_once_since_all_is_down():
 
 @pytest.mark.parametrize('added_again', [False, True])
 def test_a_group_that_is_removed_ends_its_restart_and_a_new_one_is_not_touched(added_again):
-    with Daemon(group('web', 2), {'stagger_factor': 2, 'delay': 60, 'timeout': 300}) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 2), {'stagger_factor': 2, 'delay': 60}) as (daemon, _):
         descriptors = daemon.descriptors_at_rest()
         call = Call(daemon, 'web')
         wait_phase(daemon, 'restarted')
@@ -131,8 +128,7 @@ LAST_HELD_BACK = MANNERS['held back'].replace('until', 'test $SUPERVISOR_PROCESS
 
 
 def test_a_removed_process_is_not_spawned_and_an_added_one_is_left_alone():
-    with Daemon(group('web', 3, LAST_HELD_BACK), extra=TWIDDLER) as daemon:
-        before = daemon.wait_running('web')
+    with running(group('web', 3, LAST_HELD_BACK), extra=TWIDDLER) as (daemon, before):
         call = Call(daemon, 'web', {'max_unavailable': 1})
         wait_phase(daemon, 'stopping')
         together(daemon, ('supervisor.stopProcess', 'web:web_000'),

@@ -1,10 +1,9 @@
 """Several groups at once, and commands of somebody else that are for the whole group."""
 
-import subprocess
 
 import pytest
 
-from tests.support.daemon import MANNERS, Daemon, group
+from tests.support.daemon import MANNERS, Daemon, group, running
 from tests.support.faults import (
     STARTING,
     STOPPING,
@@ -39,8 +38,7 @@ def test_three_groups_at_once_restart_side_by_side():
     ['stop', 'start', 'restart'], [WAITING, STOPPING, STARTING]))
 def test_a_command_of_somebody_else_for_the_group_ends_and_so_does_the_restart(
         theirs, phase, manner, startsecs, options):
-    with Daemon(group('web', 4, MANNERS[manner], startsecs), options) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 4, MANNERS[manner], startsecs), options) as (daemon, _):
         call = Call(daemon, 'web')
         wait_phase(daemon, phase)
         done = daemon.supervisorctl(theirs, 'web:*', timeout=30)
@@ -64,11 +62,8 @@ def test_a_command_of_somebody_else_for_the_group_ends_and_so_does_the_restart(
 
 @pytest.mark.parametrize('theirs', ['restart web:*', 'restart web:web_000', 'stop web:*'])
 def test_a_restart_that_finds_somebody_else_at_work_leaves_both_content(theirs):
-    with Daemon(group('web', 4, MANNERS['held back']), {'timeout': 15}) as daemon:
-        before = daemon.wait_running('web')
-        command = subprocess.Popen(
-            [str(daemon.scripts / 'supervisorctl'), '-c', str(daemon.configuration),
-             *theirs.split()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    with running(group('web', 4, MANNERS['held back']), {'timeout': 15}) as (daemon, before):
+        command = daemon.begin('supervisorctl', *theirs.split())
         try:
             daemon.wait_state('web', 'web_000', 'STOPPING')
             call = Call(daemon, 'web')

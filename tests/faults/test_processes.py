@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.daemon import MANNERS, Daemon, group, running, wait_until
 from tests.support.faults import (
     QUICK,
     RESTARTED,
@@ -35,8 +35,7 @@ DEEDS = ['stop', 'start', 'restart', 'signal USR2', 'KILL']
     [('web_000', *WAITING), ('web_000', *STOPPING), ('web_000', *STARTING),
      ('web_001', *RESTARTED)], DEEDS))
 def test_somebody_else_is_not_fought(name, phase, manner, startsecs, options, deed):
-    with Daemon(group('web', 2, MANNERS[manner], startsecs), options) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 2, MANNERS[manner], startsecs), options) as (daemon, _):
         call = Call(daemon, 'web')
         wait_phase(daemon, phase)
         if deed == 'KILL':
@@ -62,16 +61,14 @@ def faults_of(answer):
 
 
 def test_a_fork_that_fails_is_a_fault_and_the_others_restart():
-    with sabotaged(group('web', 4)) as daemon:
-        before = daemon.wait_running('web')
+    with running(sabotaged(group('web', 4))) as (daemon, before):
         daemon.rpc.saboteur.failForks(1)
         assert [code for _, code in faults_of(Call(daemon, 'web').result())] == ['SPAWN_ERROR']
         assert all_new(before, daemon.wait_running('web'))  # Supervisor tries again
 
 
 def test_without_descriptors_for_its_pipes_a_process_is_a_fault_and_the_others_restart():
-    with Daemon(group('web', 4, MANNERS['held back'])) as daemon:
-        before = daemon.wait_running('web')
+    with running(group('web', 4, MANNERS['held back'])) as (daemon, before):
         with daemon.connection() as rpc:
             rpc.restarter.restartProcessGroup('web', {'wait': False, 'timeout': 30})
             used = max(daemon.descriptors())
@@ -93,8 +90,8 @@ def test_without_descriptors_for_its_pipes_a_process_is_a_fault_and_the_others_r
     [STOPPING, STARTING], [-3600, 3600]))
 def test_a_clock_that_is_set_is_no_early_timeout_and_no_hang(
         phase, manner, startsecs, options, seconds):
-    with sabotaged(group('web', 2, MANNERS[manner], startsecs), options) as daemon:
-        before = daemon.wait_running('web')
+    programs = group('web', 2, MANNERS[manner], startsecs)
+    with running(sabotaged(programs, options)) as (daemon, before):
         call = Call(daemon, 'web')
         wait_phase(daemon, phase, 2)
         daemon.rpc.saboteur.setClock(seconds)

@@ -9,8 +9,16 @@ import sys
 import pytest
 
 from supervisor_restarter.daemon.socket_map import SPARE
-from tests.support.daemon import MANNERS, Daemon, free_ports, wait_until
-from tests.support.faults import STOP_AND_REMOVE, Call, Caller, all_new, info, together
+from tests.support.daemon import MANNERS, Daemon, free_ports, running, wait_until
+from tests.support.faults import (
+    STOP_AND_REMOVE,
+    Call,
+    Caller,
+    all_new,
+    info,
+    together,
+    wait_finished,
+)
 from tests.support.readiness import PROGRAMS, declaring, temporary_folder
 
 pytestmark = pytest.mark.slow
@@ -51,8 +59,7 @@ def talkers(*ways):
 
 
 def test_whatever_is_at_the_address_others_are_answered_and_nothing_is_left():
-    with Daemon(talkers(*SEEN), loglevel='info') as daemon:
-        before = daemon.wait_running('web')
+    with running(talkers(*SEEN), loglevel='info') as (daemon, before):
         descriptors = daemon.descriptors_at_rest()
         with Caller(daemon) as caller:
             answer = Call(daemon, 'web', {'timeout': STARTED}).result()
@@ -139,20 +146,21 @@ def test_nothing_is_left_in_the_temporary_folder_however_it_ends(ends):
     temporary_folder(daemon)
     with daemon:
         daemon.wait_running('web')
-        answer = Call(daemon, 'web', {'timeout': PATIENCE}).result()
-        assert len(answer) == 3 and temporary(daemon)  # as long as they live
+        Call(daemon, 'web', {'timeout': 1}).result()
+        wait_finished(daemon)
+        assert temporary(daemon)  # as long as they live
         daemon.rpc.restarter.restartProcessGroup('web', {'timeout': 60, 'wait': False})
         wait_until(lambda: len(info(daemon)['awaiting']) == 3, 'all are awaited')
         assert temporary(daemon)
         ends(daemon)
-        wait_until(lambda: temporary(daemon) == [], 'the folder is empty')
+        with daemon.turning():
+            wait_until(lambda: temporary(daemon) == [], 'the folder is empty')
 
 
 @pytest.mark.parametrize('kind', ['notify', 'http'])
 def test_the_last_descriptors_are_for_the_process_that_has_to_come_up(kind):
     programs = talkers('a_redirect') if kind == 'http' else declaring(MANNERS['at once'], kind)
-    with Daemon(programs) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs) as (daemon, before):
         hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)[1]
         # Enough for a process, and for the client; all that are free are among the last ones.
         resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (SPARE + 4, hard))
@@ -168,9 +176,8 @@ def test_what_is_down_has_the_descriptors_before_the_sockets_of_others():
     # Where notify took one for each, there would be none for the pipes of the last ones.
     size, limit = 16, 100
     programs = declaring(MANNERS['at once'], 'notify', size, startretries=0, autorestart='false')
-    with Daemon(programs, minfds=limit,
-                prefix=['prlimit', '--nofile=%d:%d' % (limit, limit)]) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs, minfds=limit,
+                 prefix=['prlimit', '--nofile=%d:%d' % (limit, limit)]) as (daemon, before):
         answer = Call(daemon, 'web', {'timeout': PATIENCE}).result()
         assert {fault['code'] for fault in answer} == {0x460}
         assert any('Too many open files' in fault['text'] for fault in answer)

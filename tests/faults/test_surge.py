@@ -10,7 +10,7 @@ import pytest
 
 from supervisor_restarter.restart.faults import Faults
 from tests.integration.test_residue import assert_nothing_is_left
-from tests.support.daemon import Daemon, free_port, wait_until
+from tests.support.daemon import free_port, running, wait_until
 from tests.support.faults import (
     Call,
     all_new,
@@ -33,25 +33,43 @@ HELD_BACK = ("/bin/sh -c '[ -e running ] || HELD=web_1; "
              "until [ -e go ]; do sleep 0.05; done; exit 0\" TERM; while :; do sleep 0.05; done'")
 # The phase of web_1, and the processes that there are: a successor comes, a predecessor leaves.
 COMING, LEAVING = 'starting', 'stopping'
+SLOTS, SUCCESSORS = ['web_0', 'web_1'], ['web_0.new', 'web_1.new']
 PROCESSES = [(COMING, 'web_0'), (COMING, 'web_1'), (COMING, 'web_1.new'),
              (LEAVING, 'web_1'), (LEAVING, 'web_1.old')]
 
 
 @pytest.fixture
 def daemon():
-    with Daemon(programs('program', 2, HELD_BACK, startsecs=2)) as running:
+    with sabotaged(programs('program', 2, HELD_BACK, startsecs=0)) as running:
         running.wait_running('web')
         (running.folder / 'running').touch()
         yield running
 
 
-def in_phase(daemon, phase):
-    """Begin a surge, and wait for the phase of its first slot. What leaves has to be let go."""
+def in_phase(daemon, phase, **options):
+    """Begin a surge, and wait for the phase of its first slot, which lasts until it is let go."""
     if phase == COMING:
-        daemon.let_go()
-    call = Call(daemon, 'web', SURGE)
+        daemon.let_go()  # what leaves
+        daemon.rpc.saboteur.setStartsecs('web', SLOTS, 3600)
+    call = Call(daemon, 'web', dict(SURGE, **options))
     wait_phase(daemon, phase)
+    daemon.rpc.saboteur.setStartsecs('web', SLOTS, 0)  # of what somebody else starts
     return call
+
+
+def let_go(daemon):
+    daemon.let_go()
+    daemon.rpc.saboteur.setStartsecs('web', SUCCESSORS, 0)
+
+
+def somebody_else(daemon, *words):
+    """Run a command of Supervisor's own, which waits for what it starts, and let go meanwhile."""
+    since = len(daemon.log())
+    with daemon.turning(), daemon.begin('supervisorctl', *words) as command:
+        wait_until(lambda: command.poll() is not None or 'stopped: web' in daemon.log()[since:],
+                   'it has done something')
+        let_go(daemon)
+        assert 'Traceback' not in ''.join(command.communicate(timeout=30))
 
 
 def slots_of(answer):
@@ -59,9 +77,9 @@ def slots_of(answer):
     return {fault['name'] for fault in answer} - {''} if isinstance(answer, list) else set()
 
 
-def assert_each_slot_has_one_process(daemon, names=('web_0', 'web_1')):
+def assert_each_slot_has_one_process(daemon):
     wait_finished(daemon)
-    assert list(daemon.states('web')) == list(names)
+    assert list(daemon.states('web')) == SLOTS
     no_process_has_two_lives(daemon)
 
 
@@ -72,9 +90,8 @@ def test_what_somebody_does_to_one_process_ends_and_so_does_the_restart(daemon, 
     if deed == 'KILL':
         os.kill(daemon.pids('web')[name], signal.SIGKILL)
     else:
-        theirs = daemon.supervisorctl(*deed.split(), 'web:' + name, timeout=30)
-        assert 'Traceback' not in theirs.stdout + theirs.stderr
-    daemon.let_go()
+        somebody_else(daemon, *deed.split(), 'web:' + name)
+    let_go(daemon)
     slot = name.split('.')[0]
     answer = call.result()
     assert slots_of(answer) <= {slot}, answer
@@ -91,9 +108,7 @@ def test_what_somebody_does_to_one_process_ends_and_so_does_the_restart(daemon, 
 def test_somebody_elses_command_for_the_group_ends_and_so_does_the_restart(
         daemon, phase, command):
     call = in_phase(daemon, phase)
-    theirs = daemon.supervisorctl(command, 'web:*', timeout=30)
-    assert 'Traceback' not in theirs.stdout + theirs.stderr
-    daemon.let_go()
+    somebody_else(daemon, command, 'web:*')
     answer = call.result()
     assert_each_slot_has_one_process(daemon)
     if command == 'stop':
@@ -110,12 +125,11 @@ def test_somebody_elses_command_for_the_group_ends_and_so_does_the_restart(
 def test_when_it_is_cancelled_or_times_out_what_has_begun_is_finished_and_the_rest_taken_back(
         daemon, phase, end):
     before = daemon.pids('web')
-    if end == 'timeout':
-        call = Call(daemon, 'web', dict(SURGE, timeout=1))
-    else:
-        call = in_phase(daemon, phase)
+    call = in_phase(daemon, phase, timeout=1 if end == 'timeout' else 30)
+    if end == 'cancel':
         daemon.rpc.restarter.cancelRestart('web')
-    daemon.let_go()
+    if phase == LEAVING:
+        let_go(daemon)
     assert call.result().faultCode == {
         'cancel': Faults.CANCELLED, 'timeout': Faults.TIMEOUT}[end]
     assert_each_slot_has_one_process(daemon)
@@ -148,7 +162,7 @@ def test_when_supervisord_reloads_nothing_is_left_of_a_surge(daemon, phase):
     daemon.let_go()
     wait_reloaded(daemon)
     before = daemon.wait_running('web')
-    assert list(before) == ['web_0', 'web_1']
+    assert list(before) == SLOTS
     no_process_has_two_lives(daemon)
     assert_nothing_is_left(daemon, descriptors)
     assert Call(daemon, 'web', SURGE).result() is True
@@ -168,7 +182,7 @@ def test_a_group_that_is_removed_takes_all_of_its_processes_along(daemon, phase)
     assert children(daemon) == set()
     daemon.rpc.supervisor.addProcessGroup('web')
     daemon.wait_running('web')
-    assert list(daemon.states('web')) == ['web_0', 'web_1']
+    assert list(daemon.states('web')) == SLOTS
     assert_nothing_is_left(daemon, descriptors)
 
 
@@ -182,8 +196,7 @@ def test_a_broken_release_costs_no_process(kind, size, max_surge, failing, tmp_p
     release = tmp_path / 'release'
     release.write_text('#!/bin/sh\nexec /bin/sleep 100000\n')
     release.chmod(0o755)
-    with Daemon(programs(kind, size, str(release), folder=tmp_path)) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs(kind, size, str(release), folder=tmp_path)) as (daemon, before):
         release.write_text('#!/bin/sh\nexit 1\n')
         with Watch(daemon, 'web') as watch:
             answer = Call(daemon, 'web', dict(SURGE, max_surge=max_surge)).result()
@@ -202,8 +215,7 @@ def test_a_broken_release_costs_no_process(kind, size, max_surge, failing, tmp_p
 def test_a_program_of_which_two_cannot_run_serves_on_and_the_fault_says_why():
     port = free_port()
     command = '%s -m http.server --bind 127.0.0.1 %d' % (sys.executable, port)
-    with Daemon(programs('program', 1, command, stderr_logfile='AUTO')) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs('program', 1, command, stderr_logfile='AUTO')) as (daemon, before):
         wait_until(lambda: serves(port), 'it serves')
         answer = Call(daemon, 'web', SURGE).result()
         # On a busy machine it is RUNNING before it fails.
@@ -228,9 +240,8 @@ def cannot_fork(daemon, program):
 def test_a_program_that_cannot_be_started_again_goes_on_serving(happens, tmp_path):
     program = tmp_path / 'program'
     shutil.copy('/bin/sleep', str(program))
-    with sabotaged(programs('program', 2, '%s 100000' % program,
-                            stdout_logfile='AUTO')) as daemon:
-        before = daemon.wait_running('web')
+    with running(sabotaged(programs('program', 2, '%s 100000' % program,
+                                    stdout_logfile='AUTO'))) as (daemon, before):
         descriptors = daemon.descriptors_at_rest()
         happens(daemon, program)
         answer = Call(daemon, 'web', SURGE).result()

@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor_restarter.restart.faults import Faults
-from tests.support.daemon import Daemon
+from tests.support.daemon import running
 from tests.support.faults import Call
 from tests.support.stress import pairs
 from tests.support.surge import programs
@@ -24,8 +24,7 @@ def test_one_that_ends_at_once(kind, options, way, tmp_path):
     release = tmp_path / 'release'
     release.write_text('#!/bin/sh\nexec /bin/sleep 100000\n')
     release.chmod(0o755)
-    with Daemon(programs(kind, 1, '%s err' % release, **options)) as daemon:
-        daemon.wait_running('web')
+    with running(programs(kind, 1, '%s err' % release, **options)) as (daemon, _):
         release.write_text(BROKEN)
         answer = Call(daemon, 'web', dict(way, timeout=30)).result()
         assert answer[0]['text'] == ENDED + '; it said last: err: 1 | err: 2 | err: 3'
@@ -35,8 +34,7 @@ def test_one_that_ends_at_once(kind, options, way, tmp_path):
 def test_one_whose_folder_is_gone(way, tmp_path):
     folder = tmp_path / 'current'
     folder.mkdir()
-    with Daemon(programs('program', 1, directory=folder)) as daemon:
-        daemon.wait_running('web')
+    with running(programs('program', 1, directory=folder)) as (daemon, _):
         folder.rmdir()
         answer = Call(daemon, 'web', dict(way, timeout=30)).result()
         assert answer[0]['text'] == (
@@ -46,9 +44,8 @@ def test_one_whose_folder_is_gone(way, tmp_path):
 @pytest.mark.parametrize('way', WAYS)
 def test_one_that_does_not_become_ready(way, tmp_path):
     command = '/bin/sh -c "echo no database >&2; exec /bin/sleep 100000"'
-    with Daemon(programs('program', 1, command, startsecs=0,
-                         environment='RESTARTER_READY="notify"')) as daemon:
-        daemon.wait_running('web')
+    with running(programs('program', 1, command, startsecs=0,
+                          environment='RESTARTER_READY="notify"')) as (daemon, _):
         answer = Call(daemon, 'web', dict(way, timeout=2)).result()
         assert answer[0]['code'] == Faults.NOT_READY
         assert answer[0]['text'].endswith('has not sent READY=1; it said last: no database')

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tests.support.daemon import PLUGIN, SCRIPTS, Daemon, group
+from tests.support.daemon import PLUGIN, SCRIPTS, Daemon, group, running
 
 RPCINTERFACE = 'supervisor_restarter:make_rpcinterface'
 CONTROLLERPLUGIN = 'supervisor_restarter.controllerplugin:make_controllerplugin'
@@ -48,8 +48,7 @@ def refused(daemon, sentence):
 
 
 def test_a_percentage_has_two_signs_in_the_file():
-    with Daemon(group('web', 4), {'max_unavailable': in_the_file('50%')}) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 4), {'max_unavailable': in_the_file('50%')}) as (daemon, _):
         daemon.rpc.restarter.restartProcessGroup('web')
         assert 'rolling, at most 2 down' in daemon.log()
 
@@ -87,10 +86,9 @@ def test_a_reload_says_that_it_restarted_also_when_a_wrong_value_then_keeps_supe
 
 
 def test_an_unknown_option_is_a_warning_and_the_known_ones_hold():
-    with Daemon(group('web', 2) + group('Db', 1), {
-            'dealy': '1', 'stagger_factor': '2', 'wbe.timeout': '5', 'Db.timeout': '5'},
-            inet=True) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 2) + group('Db', 1), {
+             'dealy': '1', 'stagger_factor': '2', 'wbe.timeout': '5', 'Db.timeout': '5'},
+             inet=True) as (daemon, _):
         assert daemon.log().count('WARN restarter: ') == 2
         assert 'WARN restarter: unknown option dealy; the options are ' in daemon.log()
         assert ('WARN restarter: options for wbe, which is not a group; the groups are Db, web\n'

@@ -2,15 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
 from supervisor_restarter import __version__
-from tests.support.daemon import COMMANDS, MANNERS, SCRIPTS, Daemon, group, wait_until
+from tests.support.daemon import COMMANDS, MANNERS, Daemon, group, running, wait_until
 from tests.support.faults import all_new, wait_phase
-from tests.support.rolling_example import EXAMPLE
 from tests.support.stress import stress
 
 # How a restart is typed.
@@ -120,8 +117,7 @@ def test_by_itself_no_way_ends_before_each_worker_has_finished_its_job(command):
 
 
 def test_restartinfo_and_cancelrestart_of_a_running_restart():
-    with Daemon(group('web', 4, MANNERS['held back']), extra=COMMANDS) as daemon:
-        before = daemon.wait_running('web')
+    with running(group('web', 4, MANNERS['held back']), extra=COMMANDS) as (daemon, before):
         done = daemon.supervisorctl('restartgroup', '--no-wait', '--max-unavailable', '1', 'web')
         assert done.stdout == 'web: restart begun\n'
         done = daemon.supervisorctl('restartinfo', 'web')
@@ -213,12 +209,8 @@ def test_updategroup_all_covers_the_whole_file(command, tmp_path):
 
 
 def test_five_deploys_at_the_same_time_have_their_turns_and_each_its_own_outcome():
-    with Daemon(group('web', 2), extra=COMMANDS) as daemon:
-        daemon.wait_running('web')
-        deploys = [subprocess.Popen(
-            [str(SCRIPTS / name), '-c', str(daemon.configuration), *more, '--queue', 'web'],
-            stdout=subprocess.PIPE, universal_newlines=True)
-            for name, *more in (BOTH[number % 2] for number in range(5))]
+    with running(group('web', 2), extra=COMMANDS) as (daemon, _):
+        deploys = [daemon.begin(*BOTH[number % 2], '--queue', 'web') for number in range(5)]
         for deploy in deploys:
             assert deploy.communicate(timeout=60)[0] == 'web: restarted\n'
             assert deploy.returncode == 0
@@ -228,18 +220,12 @@ def test_five_deploys_at_the_same_time_have_their_turns_and_each_its_own_outcome
 
 
 def test_who_supersedes_begins_when_the_other_has_settled():
-    with Daemon(group('web', 3, MANNERS['held back'], stopwaitsecs=60), extra=COMMANDS) as daemon:
-        before = daemon.wait_running('web')
-        options = ['--max-unavailable', '1', '--timeout', '60']
-
-        def deploy(*arguments):
-            return subprocess.Popen(
-                [str(SCRIPTS / 'supervisorctl_restart_group'), '-c', str(daemon.configuration),
-                 *options, *arguments, 'web'], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                universal_newlines=True)
-        first = deploy()
+    programs = group('web', 3, MANNERS['held back'], stopwaitsecs=60)
+    with running(programs, extra=COMMANDS) as (daemon, before):
+        deploy = ['supervisorctl_restart_group', '--max-unavailable', '1', '--timeout', '60', 'web']
+        first = daemon.begin(*deploy)
         wait_phase(daemon, 'stopping')
-        second = deploy('--supersede')
+        second = daemon.begin(*deploy, '--supersede')
         wait_until(lambda: daemon.rpc.restarter.getRestartInfo('web')['state'] == 'SETTLING',
                    'it is superseded')
         third = daemon.restart_group('web')
@@ -252,16 +238,13 @@ def test_who_supersedes_begins_when_the_other_has_settled():
 
 
 def test_a_restart_can_be_followed_by_others():
-    with Daemon(group('web', 2, MANNERS['held back']), {'timeout': 30}, extra=COMMANDS) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 2, MANNERS['held back']), extra=COMMANDS) as (daemon, _):
         done = daemon.restart_group('--follow', 'web')
         assert (done.returncode, done.stderr) == (
             2, 'web: ERROR (NO_RESTART: has not been restarted)\n')
         daemon.rpc.restarter.restartProcessGroup('web', {'wait': False})
-        followers = [subprocess.Popen(
-            [str(SCRIPTS / name), '-c', str(daemon.configuration), *more, '--follow', 'web'],
-            stdout=subprocess.PIPE, universal_newlines=True)
-            for name, *more in (['supervisorctl', 'restartinfo'], ['supervisorctl_restart_group'])]
+        followers = [daemon.begin(*command, '--follow', 'web') for command in (
+            ['supervisorctl', 'restartinfo'], ['supervisorctl_restart_group'])]
         wait_phase(daemon, 'stopping', 2)
         daemon.let_go()
         for follower in followers:
@@ -386,9 +369,7 @@ def test_there_is_no_word_of_ours_on_what_is_not_ours(daemon, command, said):
 def test_an_output_that_cannot_be_written_is_told_and_no_failed_restart(daemon, command):
     before = daemon.pids('web')
     with open('/dev/full', 'w') as stdout:
-        done = subprocess.run(
-            [str(SCRIPTS / command[0]), '-c', str(daemon.configuration), *command[1:], 'web'],
-            stdout=stdout, stderr=subprocess.PIPE, universal_newlines=True, timeout=60)
+        done = daemon.command(*command, 'web', stdout=stdout)
     assert (done.returncode, done.stderr) == (
         0, 'standard output: cannot be written: No space left on device\n')
     assert not set(before.values()) & set(daemon.pids('web').values())
@@ -415,19 +396,9 @@ def test_json_is_one_document(daemon):
     assert (plan['outcome'], [slot['action'] for slot in plan['plan']]) == ('planned', ['keep'] * 2)
 
 
-def test_the_rolling_example_has_the_commands():
-    # No supervisord runs there; help needs none.
-    done = subprocess.run(
-        [str(SCRIPTS / 'supervisorctl'), '-c', str(EXAMPLE / 'supervisord.conf'), 'help'],
-        stdout=subprocess.PIPE, universal_newlines=True, timeout=60)
-    assert {'restartgroup', 'restartinfo', 'cancelrestart'} < set(done.stdout.split())
-
-
 def test_options_do_not_leak_from_one_command_of_the_shell_to_the_next(daemon):
-    shell = subprocess.run(
-        [sys.executable, str(SCRIPTS / 'supervisorctl'), '-c', str(daemon.configuration)],
-        input='restartgroup --no-wait web\nrestartgroup api-a\nexit\n', universal_newlines=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    shell = daemon.supervisorctl(
+        stdin=None, input='restartgroup --no-wait web\nrestartgroup api-a\nexit\n')
     assert 'web: restart begun' in shell.stdout
     assert 'api-a: restarted' in shell.stdout
 

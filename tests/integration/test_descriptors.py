@@ -5,25 +5,15 @@ Without a fork it does not inherit what lies at or above `minfds`.
 
 import getpass
 import os
-from pathlib import Path
 
 import pytest
 
 from supervisor_restarter.daemon.spawn import WITHOUT_FORK
 from tests.programs.opener import ABOVE, BEFORE_ANYTHING, BETWEEN, DURING, MINFDS
-from tests.support.daemon import Daemon, descriptors, group, wait_until
+from tests.support.daemon import descriptors, group, plugged, running, wait_until
 from tests.support.faults import all_new
 
-OPENER = """
-[rpcinterface:opener]
-supervisor.rpcinterface_factory = tests.programs.opener:make_rpcinterface
-"""
 USER = 'nobody' if os.getuid() == 0 else getpass.getuser()
-
-
-def section(kind, **settings):
-    """The configuration of a group of three that is not a [program:x]."""
-    return group('web', 3, **settings).replace('[program:', '[%s:' % kind)
 
 
 CASES = {
@@ -32,15 +22,15 @@ CASES = {
     'new before old': (group('web', 3), {'max_surge': 1}),
     'errors go to the output': (group('web', 3, redirect_stderr='true'), {}),
     'a user': (group('web', 3, user=USER), {}),
-    'an fcgi-program': (section('fcgi-program', socket='unix://%(here)s/web.sock'), {}),
-    'event listeners': (section('eventlistener', events='TICK_3600'), {}),
+    'an fcgi-program': (
+        group('web', 3, kind='fcgi-program', socket='unix://%(here)s/web.sock'), {}),
+    'event listeners': (group('web', 3, kind='eventlistener', events='TICK_3600'), {}),
 }
 
 
 def opener(programs):
     """A supervisord with the careless plugin in it."""
-    root = str(Path(__file__).parents[2])
-    return Daemon(programs, extra=OPENER, env=dict(os.environ, PYTHONPATH=root), minfds=MINFDS)
+    return plugged('opener', programs, minfds=MINFDS)
 
 
 def inherits(programs):
@@ -66,8 +56,7 @@ def kinds(opened):
 
 @pytest.mark.parametrize('programs, options', CASES.values(), ids=CASES)
 def test_it_has_its_three(programs, options):
-    with opener(programs) as daemon:
-        before = daemon.wait_running('web')
+    with running(opener(programs)) as (daemon, before):
         wait_for_descriptors(before.values(), {ABOVE})
         by_supervisor, = {str(kinds(descriptors(pid))) for pid in before.values()}
         daemon.rpc.opener.open()

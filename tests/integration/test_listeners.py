@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.support.daemon import Daemon, free_port, free_ports, wait_until
+from tests.support.daemon import Daemon, free_port, free_ports, running, wait_until
 from tests.support.faults import Call, all_new, sabotaged
 from tests.support.load import Load
 from tests.support.readiness import PROGRAMS, SLOW_STARTER, declaring, serves, slow_starters
@@ -258,6 +258,5 @@ def test_what_root_runs_may_become_another_user_before_it_says_so():
 def test_a_server_on_a_unix_socket_is_asked_by_its_name():
     ready = 'http://unix:%(here)s/web.sock:/health",RESTARTER_READY_HOST="www.example.org'
     command = '%s %s web.sock knows_its_name' % (sys.executable, PROGRAMS / 'talker.py')
-    with Daemon(declaring(command, ready)) as daemon:
-        daemon.wait_running('web')
+    with running(declaring(command, ready)) as (daemon, _):
         assert Call(daemon, 'web').result() is True

@@ -1,30 +1,21 @@
 """The pollers of other systems: a restart is driven as it is by Linux's."""
 
-import os
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import Daemon, group
+from tests.support.daemon import group, plugged
 
-POLLER = """
-[rpcinterface:poller]
-supervisor.rpcinterface_factory = tests.programs.pollers:make_rpcinterface
-poller = %s
-"""
 # Gone a moment after it is told to, when the loop sleeps; and no pipe of it tells supervisord so.
 MOMENT = ("/bin/sh -c 'exec >/dev/null 2>&1; trap \"sleep 0.05; exit 0\" TERM; "
           "while :; do sleep 0.02; done'")
-HERE = str(Path(__file__).parents[2])
 
 
 @pytest.mark.parametrize('poller', ['select', 'kqueue'])
 @pytest.mark.parametrize('options', [{'max_unavailable': 1}, {'max_surge': 1}])
 def test_a_restart_does_not_wait_for_the_loop_and_leaves_nothing(poller, options):
     # Where the loop is not woken, each of the ten steps takes a second.
-    with Daemon(group('web', 10, MOMENT), extra=POLLER % poller,
-                env=dict(os.environ, PYTHONPATH=HERE)) as daemon:
+    with plugged('pollers', group('web', 10, MOMENT), extra='poller = ' + poller) as daemon:
         before, open_before = daemon.wait_running('web'), daemon.descriptors_at_rest()
         with daemon.connection() as rpc:
             began = time.monotonic()

@@ -6,14 +6,13 @@ import signal
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from supervisor_restarter.daemon.declaration import ALLOWED
-from tests.support.daemon import COMMANDS, MANNERS, Daemon, group, wait_until
-from tests.support.faults import wait_finished, wait_phase
+from tests.support.daemon import COMMANDS, MANNERS, Daemon, group, running, wait_until
+from tests.support.faults import restart, wait_finished, wait_phase
 from tests.support.load import Load
 from tests.support.readiness import Watched, declaring, ready_at, serves, slow_starters
 from tests.support.reports import killed_at
@@ -22,21 +21,13 @@ from tests.support.stress import pairs, stress
 ONE = {'max_unavailable': 1, 'timeout': 30}
 
 
-def restart(daemon, options=ONE):
-    """Restart the group; return the answer, and how many seconds it took."""
-    begin = time.monotonic()
-    with daemon.connection() as rpc:
-        return rpc.restarter.restartProcessGroup('web', options), time.monotonic() - begin
-
-
 @pytest.mark.parametrize('kind, options', pairs(
     ['notify', 'http', 'tcp', 'unix'], [{'timeout': 30}, ONE]))
 def test_a_restart_ends_when_all_are_ready_and_not_before(kind, options):
     programs, _ = slow_starters(0.3, kind, numprocs=2)
-    with Daemon(programs) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs) as (daemon, before):
         wait_until(lambda: len(ready_at(daemon)) == 2, 'all are ready')
-        result, seconds = restart(daemon, options)
+        result, seconds = restart(daemon, 'web', options)
         after = daemon.pids('web')
         assert result is True
         assert set(after.values()) < set(ready_at(daemon))
@@ -46,8 +37,7 @@ def test_a_restart_ends_when_all_are_ready_and_not_before(kind, options):
 
 def test_what_is_awaited_is_told_while_it_is_and_the_log_says_when_it_has_come():
     programs, (port,) = slow_starters('go', 'http')
-    with Daemon(programs, extra=COMMANDS) as daemon:
-        daemon.wait_running('web')
+    with running(programs, extra=COMMANDS) as (daemon, _):
         daemon.rpc.restarter.restartProcessGroup('web', {'timeout': 60, 'wait': False})
         url = 'http://127.0.0.1:%d' % port
         seen = 'nobody listens on 127.0.0.1:%d' % port
@@ -69,7 +59,7 @@ def test_from_ready_to_the_next_stop_neither_running_nor_a_look_at_everything_is
         wait_until(lambda: len(ready_at(daemon)) == 4, 'all are ready')
         daemon.wait_running('web')
         old = set(ready_at(daemon))
-        assert restart(daemon)[0] is True
+        assert restart(daemon, 'web', ONE)[0] is True
         ready = sorted(when for pid, when in ready_at(daemon).items() if pid not in old)
         killed = sorted(killed_at(daemon.log()))
         assert (len(ready), len(killed)) == (4, 4)
@@ -91,7 +81,7 @@ def test_a_slow_release_rolling_never_leaves_fewer_than_three_of_four_that_serve
         addresses = [('127.0.0.1', port) for port in ports]
         with Watched(ports) as watched, Load(addresses, clients=2, per_connection=1,
                                              pause=0.01) as load:
-            assert restart(daemon)[0] is True
+            assert restart(daemon, 'web', ONE)[0] is True
         assert len(watched.outages) == 4
         assert watched.most_at_once == 1
         assert load.counts().failed == 0
@@ -160,9 +150,8 @@ def notify_socket(pid):
 
 def test_only_what_a_restart_spawns_has_the_socket_and_the_configuration_stays_as_it_was():
     programs, _ = slow_starters(0, 'notify', startsecs=0)
-    with Daemon(programs) as daemon:
-        daemon.wait_running('web')
-        assert restart(daemon)[0] is True
+    with running(programs) as (daemon, _):
+        assert restart(daemon, 'web', ONE)[0] is True
         pid = daemon.pids('web')['web_0']
         assert os.path.exists(notify_socket(pid))  # as long as it lives
         for command in ('reread', 'update'):
@@ -181,8 +170,7 @@ def test_a_wrong_declaration_is_one_sentence_and_nothing_is_stopped():
         MANNERS['at once'], value).replace('program:web', 'program:bad')
     sentence = ("INCORRECT_PARAMETERS: web:bad_0: RESTARTER_READY = '%s': https:// is not "
                 'supported; it %s' % (value, ALLOWED))
-    with Daemon(programs, extra=COMMANDS) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs, extra=COMMANDS) as (daemon, before):
         script = daemon.restart_group('web')
         assert (script.stderr, script.returncode) == ('web: ERROR (%s)\n' % sentence, 2)
         command = daemon.supervisorctl('restartgroup', 'web')
@@ -197,6 +185,6 @@ def test_what_stands_for_all_programs_holds_unless_a_program_says_otherwise():
     declare_for_all(daemon, programs, 'notify')
     with daemon:
         daemon.wait_running('web')
-        result, seconds = restart(daemon)
+        result, seconds = restart(daemon, 'web', ONE)
         assert result is True
         assert seconds > 0.3

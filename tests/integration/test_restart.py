@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tests.integration.test_residue import assert_nothing_is_left
-from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.daemon import MANNERS, Daemon, group, running, wait_until
 from tests.support.faults import QUICK, all_new, restart, seconds_to_restart, together
 from tests.support.stress import pairs
 from tests.support.surge import Watch, ears
@@ -22,8 +22,7 @@ def test_all_processes_are_new_and_the_loop_has_not_slept(numprocs):
     [{}, {'unix': False, 'inet': True}, {'inet': True},
      {'inet': True, 'username': 'user', 'password': '123'}], [False, True]))
 def test_through_each_http_server_in_the_foreground_and_daemonized(servers, daemonize):
-    with Daemon(group('web', 2), daemonize=daemonize, **servers) as daemon:
-        before = daemon.wait_running('web')
+    with running(group('web', 2), daemonize=daemonize, **servers) as (daemon, before):
         for url in filter(None, (daemon.unix_url, daemon.inet_url)):
             with daemon.connection(url) as rpc:
                 assert rpc.restarter.restartProcessGroup('web') is True
@@ -81,8 +80,7 @@ def test_through_multicall():
 
 
 def test_rolling_never_takes_more_down_than_the_limit():
-    with Daemon(group('web', 5, startsecs=1)) as daemon:
-        before = daemon.wait_running('web')
+    with running(group('web', 5, startsecs=1)) as (daemon, before):
         with Watch(daemon, 'web') as watch:
             assert restart(daemon, 'web', {'max_unavailable': 2})[0] is True
         assert all_new(before, daemon.pids('web'))
@@ -93,8 +91,7 @@ def test_a_broken_release_leaves_the_other_old_processes_serving_and_nothing_of_
     program = tmp_path / 'program'
     program.write_text('#!/bin/sh\nexec sleep 100000\n')
     program.chmod(0o755)
-    with Daemon(group('web', 10, str(program), startsecs=1, startretries=0)) as daemon:
-        before = daemon.wait_running('web')
+    with running(group('web', 10, str(program), startsecs=1, startretries=0)) as (daemon, before):
         descriptors = daemon.descriptors_at_rest()
         program.write_text('#!/bin/sh\nexit 1\n')
         answer, _ = restart(daemon, 'web', {'max_unavailable': 2})
@@ -107,8 +104,7 @@ def test_a_broken_release_leaves_the_other_old_processes_serving_and_nothing_of_
 
 @pytest.mark.parametrize('options', [{'max_unavailable': 1}, {'max_surge': 1}, {'reread': True}])
 def test_only_running_leaves_what_somebody_has_stopped(options):
-    with Daemon(group('web', 3)) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 3)) as (daemon, _):
         daemon.supervisorctl('stop', 'web:web_001')
         before = daemon.pids('web')
         assert restart(daemon, 'web', dict(options, only_running=True))[0] is True

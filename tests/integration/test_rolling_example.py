@@ -96,6 +96,6 @@ def test_one_process_is_deployed_five_times_under_six_clients_and_no_request_fai
     # uvicorn resets a connection that it has accepted in the moment of the signal.
     assert set(counts.reasons) <= {'ConnectionResetError, new connection',
                                    'RemoteDisconnected, new connection'}, counts
-    assert counts.failed <= 1, counts
+    assert counts.failed * ENOUGH <= counts.requests, counts
     print('slowest request: %.3f s alone, %.3f s with five deploys; %d requests, %d repeated' % (
         alone, counts.slowest, counts.requests, counts.retried))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import Daemon, descriptors, group, wait_until
+from tests.support.daemon import Daemon, descriptors, group, running, wait_until
 from tests.support.faults import Call, sabotaged
 
 ROOT = os.getuid() == 0
@@ -21,7 +21,7 @@ USER = 'nobody' if ROOT else getpass.getuser()
 
 
 def program(kind='program', name='web', command='/bin/sleep 100000', **settings):
-    return group(name, 1, command, **settings).replace('[program:', '[%s:' % kind)
+    return group(name, 1, command, kind=kind, **settings)
 
 
 # the same as with Supervisor
@@ -93,8 +93,9 @@ def test_a_program_is_what_supervisor_makes_of_it(daemon, name, options):
         # While it is loaded, it has its libraries open for a moment.
         wait_until(lambda: stat_of(pid)[0] == 'S', 'it is loaded, and sleeps')
         return pid
-    daemon.rpc.supervisor.stopProcessGroup(name)
-    daemon.rpc.supervisor.startProcessGroup(name)
+    with daemon.turning():
+        daemon.rpc.supervisor.stopProcessGroup(name)
+        daemon.rpc.supervisor.startProcessGroup(name)
     by_supervisor = running()
     expected = what_it_is(by_supervisor)
     assert daemon.rpc.restarter.restartProcessGroup(name, options) is True
@@ -212,8 +213,7 @@ def test_it_needs_no_more_descriptors_than_with_supervisor(free, comes_up):
 
 @pytest.mark.stress
 def test_no_signal_is_lost_while_programs_are_started():
-    with Daemon(group('web', 10), loglevel='info') as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 10), loglevel='info') as (daemon, _):
         call, longest = None, 0.0
         for times in range(1, 301):
             began = time.monotonic()

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.support.daemon import MANNERS, SCRIPTS, Daemon, free_port, group, heed_ctrl_c
+from tests.support.daemon import MANNERS, SCRIPTS, free_port, group, heed_ctrl_c, running
 from tests.support.faults import all_new, wait_finished, wait_phase
 
 SCRIPT = str(SCRIPTS / 'supervisorctl_restart_group')
@@ -28,31 +28,22 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize('login', [{}, {'username': 'user', 'password': '123'}])
 @pytest.mark.parametrize('server', ['unix_url', 'inet_url'])
 def test_it_restarts_a_group(folder, server, login):
-    with Daemon(group('web', 3), inet=True, **login) as daemon:
-        before = daemon.wait_running('web')
+    with running(group('web', 3), inet=True, **login) as (daemon, before):
         given = ['-u', 'user', '-p', '123'] if login else []
         done = script('-s', getattr(daemon, server), *given, 'web')
         assert (done.returncode, done.stdout, done.stderr) == (0, 'web: restarted\n', '')
         assert all_new(before, daemon.wait_running('web'))
 
 
-def test_it_finds_the_configuration_as_supervisorctl_does():
-    with Daemon(group('web', 1)) as daemon:
-        daemon.wait_running('web')
-        done = script('web', cwd=str(daemon.folder))
-        assert (done.returncode, done.stdout) == (0, 'web: restarted\n')
-
-
 def test_what_ctrl_c_says_cancels_the_restart_without_commands_for_supervisorctl(folder):
-    with Daemon(group('web', 4, MANNERS['held back'])) as daemon:
-        daemon.wait_running('web')
-        running = subprocess.Popen([SCRIPT, '-s', daemon.url, '--max-unavailable', '1', 'web'],
-                                   stderr=subprocess.PIPE, universal_newlines=True,
-                                   preexec_fn=heed_ctrl_c)
+    with running(group('web', 4, MANNERS['held back'])) as (daemon, _):
+        deploy = subprocess.Popen([SCRIPT, '-s', daemon.url, '--max-unavailable', '1', 'web'],
+                                  stderr=subprocess.PIPE, universal_newlines=True,
+                                  preexec_fn=heed_ctrl_c)
         wait_phase(daemon, 'stopping')
-        running.send_signal(signal.SIGINT)
-        said = running.communicate(timeout=20)[1]
-        assert running.returncode == 130
+        deploy.send_signal(signal.SIGINT)
+        said = deploy.communicate(timeout=20)[1]
+        assert deploy.returncode == 130
         assert said == ('web: interrupted; the restart goes on in supervisord. To stop it: '
                         '%s -s %s --cancel web\n' % (SCRIPT, daemon.url))
         done = subprocess.run(said.split('To stop it: ')[1], shell=True, stdout=subprocess.PIPE,
@@ -65,15 +56,13 @@ def test_what_ctrl_c_says_cancels_the_restart_without_commands_for_supervisorctl
 
 
 def test_a_supervisord_that_ends_in_the_middle_is_no_traceback():
-    with Daemon(group('web', 2, MANNERS['held back'])) as daemon:
-        daemon.wait_running('web')
-        running = subprocess.Popen([SCRIPT, '-c', str(daemon.configuration), 'web'],
-                                   stderr=subprocess.PIPE, universal_newlines=True)
+    with running(group('web', 2, MANNERS['held back'])) as (daemon, _):
+        deploy = daemon.begin('supervisorctl_restart_group', 'web')
         wait_phase(daemon, 'stopping')
         daemon.signal(signal.SIGTERM)
         daemon.let_go()
-        error = running.communicate(timeout=20)[1]
-        assert running.returncode in (1, 2)
+        error = deploy.communicate(timeout=20)[1]
+        assert deploy.returncode in (1, 2)
         assert 'Traceback' not in error and len(error.splitlines()) == 1
 
 
@@ -127,12 +116,9 @@ def test_no_connection_is_one_sentence(folder, url):
 
 
 def test_a_closed_standard_output_is_no_traceback():
-    with Daemon(group('web', 1)) as daemon:
-        daemon.wait_running('web')
-        running = subprocess.Popen([SCRIPT, '-c', str(daemon.configuration), 'web'],
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   universal_newlines=True)
-        running.stdout.close()
-        error = running.stderr.read()
-        running.stderr.close()
-        assert (running.wait(20), error) == (0, '')
+    with running(group('web', 1)) as (daemon, _):
+        deploy = daemon.begin('supervisorctl_restart_group', 'web')
+        deploy.stdout.close()
+        error = deploy.stderr.read()
+        deploy.stderr.close()
+        assert (deploy.wait(20), error) == (0, '')

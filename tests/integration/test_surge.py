@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from supervisor_restarter.restart.faults import Faults
 from tests.integration.test_residue import assert_nothing_is_left
-from tests.support.daemon import MANNERS, Daemon, heed_ctrl_c, wait_until
+from tests.support.daemon import MANNERS, Daemon, heed_ctrl_c, running, wait_until
 from tests.support.faults import Call, all_new, info, wait_phase
 from tests.support.readiness import slow_starters
 from tests.support.stress import stress
@@ -27,8 +26,7 @@ def surge(daemon, **options):
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_group_of_any_kind_has_never_fewer_up_and_never_more_alive_than_max_surge(kind, tmp_path):
-    with Daemon(programs(kind, 2, MANNERS['late'], folder=tmp_path)) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs(kind, 2, MANNERS['late'], folder=tmp_path)) as (daemon, before):
         sockets = int(kind == 'fcgi-program')
         descriptors = daemon.descriptors_at_rest(sockets)
         with Watch(daemon, 'web') as watch:
@@ -45,8 +43,7 @@ def test_a_group_of_any_kind_has_never_fewer_up_and_never_more_alive_than_max_su
 
 
 def test_max_unavailable_and_max_surge_hold_together():
-    with Daemon(programs('program', 6, MANNERS['late'])) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs('program', 6, MANNERS['late'])) as (daemon, before):
         with Watch(daemon, 'web') as watch:
             assert surge(daemon, max_unavailable=1, max_surge=2) is True
         assert all_new(before, daemon.pids('web'))
@@ -54,8 +51,7 @@ def test_max_unavailable_and_max_surge_hold_together():
 
 
 def test_status_and_info_tell_of_both_processes_of_a_slot():
-    with Daemon(programs('program', 1, MANNERS['held back'], startsecs=3)) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs('program', 1, MANNERS['held back'], startsecs=3)) as (daemon, before):
         call = Call(daemon, 'web', SURGE)
         wait_phase(daemon, 'starting')
         new = daemon.pids('web')['web_0.new']
@@ -74,8 +70,7 @@ def test_status_and_info_tell_of_both_processes_of_a_slot():
 
 def test_supervisor_finds_nothing_to_update_afterwards_and_restarts_the_new_ones_itself():
     settings = {'environment': 'KEY="value"', 'autorestart': 'true'}
-    with Daemon(programs('program', 2, startsecs=0, **settings)) as daemon:
-        daemon.wait_running('web')
+    with running(programs('program', 2, startsecs=0, **settings)) as (daemon, _):
         assert surge(daemon) is True
         assert 'No config updates' in daemon.supervisorctl('reread').stdout
         between = daemon.pids('web')
@@ -83,6 +78,7 @@ def test_supervisor_finds_nothing_to_update_afterwards_and_restarts_the_new_ones
         assert daemon.pids('web') == between
         daemon.rpc.supervisor.signalProcess('web:web_0', 'KILL')
         wait_until(lambda: daemon.pids('web')['web_0'] not in (0, between['web_0']), 'autorestart')
+        daemon.wait_running('web')  # until its exec it has supervisord's sockets
         assert surge(daemon) is True
         assert 'restart web' not in daemon.supervisorctl('restart', 'web:*').stderr
         assert all_new(between, daemon.wait_running('web'))
@@ -90,8 +86,7 @@ def test_supervisor_finds_nothing_to_update_afterwards_and_restarts_the_new_ones
 
 def test_listeners_hear_of_one_running_slot_with_its_new_pid_and_of_no_slot_that_stops(tmp_path):
     heard = tmp_path / 'heard'
-    with Daemon(programs('program', 2) + ears(heard)) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs('program', 2) + ears(heard)) as (daemon, before):
         daemon.wait_running('ears')
         wait_until(lambda: heard.exists() and heard.read_text().count('_RUNNING') == 3, 'events')
         already = len(heard.read_text())
@@ -131,8 +126,7 @@ def test_an_event_listener_is_replaced_while_it_is_busy_and_no_event_is_lost(tmp
 def test_one_that_is_ready_takes_over_though_supervisor_calls_it_starting(tmp_path):
     text, _ = slow_starters(0.3, 'notify', 2, startsecs=3)
     heard = tmp_path / 'heard'
-    with Daemon(text + ears(heard)) as daemon:
-        before = daemon.wait_running('web')
+    with running(text + ears(heard)) as (daemon, before):
         with Watch(daemon, 'web') as watch:
             assert surge(daemon) is True
         after = daemon.pids('web')
@@ -245,14 +239,11 @@ def test_a_log_that_is_moved_away_while_there_are_two_is_opened_anew_for_both(tm
 def test_supervisorctl_tail_goes_on(tmp_path):
     log = tmp_path / 'web_0.log'
     command = counting(tmp_path)
-    with Daemon(programs('program', 1, command, stdout_logfile=log,
-                         stdout_logfile_maxbytes=0)) as daemon:
-        before = daemon.wait_running('web')
+    with running(programs('program', 1, command, stdout_logfile=log,
+                          stdout_logfile_maxbytes=0)) as (daemon, before):
         with open(str(tmp_path / 'tail'), 'wb') as output:
-            tail = subprocess.Popen(
-                [str(daemon.scripts / 'supervisorctl'), '-c', str(daemon.configuration),
-                 'tail', '-f', 'web:web_0'], stdin=subprocess.DEVNULL, stdout=output,
-                preexec_fn=heed_ctrl_c)
+            tail = daemon.begin('supervisorctl', 'tail', '-f', 'web:web_0', stdout=output,
+                                preexec_fn=heed_ctrl_c)
         try:
             seen = tmp_path / 'tail'
             wait_until(lambda: b'%d ' % before['web_0'] in seen.read_bytes(), 'the old one')
@@ -264,19 +255,3 @@ def test_supervisorctl_tail_goes_on(tmp_path):
             tail.send_signal(signal.SIGINT)
             tail.wait(10)
         assert daemon.supervisorctl('tail', 'web:web_0').stdout.count('%d ' % new) > 1
-
-
-@pytest.mark.stress
-def test_200_surges_back_to_back_leave_no_descriptor_no_memory_and_no_name():
-    with Daemon(programs('program', 10, startsecs=0, stdout_logfile='AUTO',
-                         stderr_logfile='AUTO'), loglevel='info') as daemon:
-        daemon.wait_running('web')
-        names = list(daemon.states('web'))
-        with daemon.connection() as rpc:
-            for number in range(230):
-                if number == 30:  # caches are warm
-                    descriptors, memory = len(daemon.descriptors()), daemon.memory()
-                assert rpc.restarter.restartProcessGroup('web', SURGE) is True
-            assert len(daemon.descriptors()) == descriptors
-            assert daemon.memory() - memory < 1 << 20
-        assert list(daemon.states('web')) == names

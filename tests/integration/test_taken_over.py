@@ -1,11 +1,11 @@
 """supervisorctl's restart and update through the plugin, beside Supervisor's own."""
 
 import concurrent.futures
-import subprocess
 
 import pytest
 
-from tests.support.daemon import COMMANDS, MANNERS, SCRIPTS, Daemon, group, wait_until
+from tests.support.daemon import COMMANDS, MANNERS, Daemon, group, running, wait_until
+from tests.support.stress import stress
 
 TAKEN_OVER = COMMANDS + 'restart = true\nupdate = true\n'
 
@@ -23,11 +23,11 @@ CHANGED = [group('web', 2, environment='KEY="2"')]
 
 # Each is run with Supervisor's own and with the plugin's, prints the same lines and exits the same.
 RESTARTS = [
-    'solo', 'web:*', 'web:', 'web:web_000', 'web:web_000 web:web_001', 'web:web_001 web:web_000',
-    'solo web:*', 'web:* solo', 'web:* solo down', 'nope', 'nope:*', 'web:nope', 'web', 'solo nope',
-    'nope solo', 'nope:* solo', 'down', 'down:*', 'down solo', 'bad:*', 'bad:bad_000', 'gone',
-    'gone:*', 'solo gone', 'web:* web:web_000', 'web:web_000 web:*', 'solo solo', 'solo solo:*',
-    'solo:solo', 'all', 'all nope', '', 'none:*', 'none', 'none:* solo',
+    'solo', 'web:*', 'web:web_000', 'web:web_000 web:web_001', 'solo web:*', 'web:* solo down',
+    'nope', 'nope:*', 'web:nope', 'web', 'solo nope', 'nope:* solo', 'down', 'down solo', 'bad:*',
+    'gone', 'solo gone', 'web:* web:web_000', 'solo solo', 'solo:solo', 'all', '', 'none:*',
+    *stress('web:', 'web:web_001 web:web_000', 'web:* solo', 'nope solo', 'down:*', 'bad:bad_000',
+            'gone:*', 'web:web_000 web:*', 'solo solo:*', 'all nope', 'none', 'none:* solo'),
 ]
 
 
@@ -44,7 +44,7 @@ def side_by_side(told, given):
 
 def settled(daemon):
     """Put a supervisord into the state in which each call finds it."""
-    with daemon.connection() as rpc:
+    with daemon.connection() as rpc, daemon.turning():
         for name in ('down', 'bad'):
             rpc.supervisor.stopProcessGroup(name)
         for name in ('solo', 'web'):
@@ -144,8 +144,7 @@ UPDATES = [
 @pytest.mark.parametrize('programs, names, only_own', UPDATES)
 def test_update_prints_and_exits_as_supervisors_own(programs, names, only_own):
     def told(extra):
-        with Daemon('\n'.join(PROGRAMS[:2]), extra=extra) as daemon:
-            daemon.wait_running('web')
+        with running('\n'.join(PROGRAMS[:2]), extra=extra) as (daemon, _):
             daemon.wait_running('solo')
             daemon.write_configuration('\n'.join(programs))
             done = daemon.supervisorctl('update', *names.split())
@@ -157,8 +156,7 @@ def test_update_prints_and_exits_as_supervisors_own(programs, names, only_own):
 
 
 def test_update_keeps_what_has_not_changed():
-    with Daemon('\n'.join(PROGRAMS[:2]), extra=TAKEN_OVER) as daemon:
-        before = daemon.wait_running('web')
+    with running('\n'.join(PROGRAMS[:2]), extra=TAKEN_OVER) as (daemon, before):
         daemon.write_configuration('\n'.join([PROGRAMS[0], group('web', 3)]))
         assert daemon.supervisorctl('update').stdout == 'web: updated process group\n'
         after = daemon.wait_running('web')
@@ -166,20 +164,15 @@ def test_update_keeps_what_has_not_changed():
 
 
 def test_several_at_the_same_time_have_their_turns():
-    with Daemon(group('web', 2), extra=TAKEN_OVER) as daemon:
-        daemon.wait_running('web')
-        deploys = [subprocess.Popen([str(SCRIPTS / 'supervisorctl'), '-c',
-                                     str(daemon.configuration), 'restart', 'web:*'],
-                                    stdout=subprocess.PIPE, universal_newlines=True)
-                   for _ in range(3)]
+    with running(group('web', 2), extra=TAKEN_OVER) as (daemon, _):
+        deploys = [daemon.begin('supervisorctl', 'restart', 'web:*') for _ in range(3)]
         for deploy in deploys:
             assert deploy.communicate(timeout=60)[0].count('started') == 2
             assert deploy.returncode == 0
 
 
 def test_without_the_plugin_in_supervisord_it_is_supervisors_own_and_one_line():
-    with Daemon(group('web', 1), plugin='', extra=TAKEN_OVER) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 1), plugin='', extra=TAKEN_OVER) as (daemon, _):
         done = daemon.supervisorctl('restart', 'web:*')
         assert (done.returncode, done.stdout) == (0, 'web:web_000: stopped\nweb:web_000: started\n')
         assert done.stderr == ("restart: supervisord does not have the plugin; Supervisor's own "
@@ -216,8 +209,7 @@ def test_help_says_whose_the_commands_are(both):
     ('restart = false', '', 0),
 ])
 def test_a_wrong_option_is_one_sentence_at_the_start(option, said, status):
-    with Daemon(group('web', 1), extra=COMMANDS + option + '\n') as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 1), extra=COMMANDS + option + '\n') as (daemon, _):
         done = daemon.supervisorctl('restart', 'web:*')
         assert done.returncode == status
         assert done.stderr.splitlines()[:1] == ([said] if said else [])
@@ -229,9 +221,7 @@ def test_a_wrong_option_is_one_sentence_at_the_start(option, said, status):
 def test_in_the_shell_each_command_is_one_of_its_own(both):
     _, ours = both
     settled(ours)
-    shell = subprocess.run([str(SCRIPTS / 'supervisorctl'), '-c', str(ours.configuration)],
-                           input='restart solo\nrestart web:*\nupdate\nexit\n',
-                           universal_newlines=True, stdout=subprocess.PIPE, timeout=60)
+    shell = ours.supervisorctl(stdin=None, input='restart solo\nrestart web:*\nupdate\nexit\n')
     assert shell.stdout.count('solo: started') == 1
     assert shell.stdout.count(': started') == 3
     wait_until(lambda: set(ours.states('web').values()) == {'RUNNING'}, 'web is up')

@@ -17,6 +17,7 @@ from tests.support.daemon import (
     free_port,
     group,
     heed_ctrl_c,
+    running,
 )
 from tests.support.faults import all_new, wait_finished, wait_phase
 
@@ -73,8 +74,7 @@ def daemon():
 
 def test_a_progress_line_is_redrawn_in_place_and_gone_at_the_end():
     # Each count stands there for two seconds, so that it is seen on a busy machine too.
-    with Daemon(group('web', 3, startsecs=2)) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 3, startsecs=2)) as (daemon, _):
         terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), '--max-unavailable', '1',
                             '--timeout', '20', 'web')
         assert terminal.end() == 0
@@ -88,8 +88,7 @@ def test_a_progress_line_is_redrawn_in_place_and_gone_at_the_end():
 
 def test_the_progress_line_says_who_has_two_processes_and_what_is_awaited():
     url = 'tcp://127.0.0.1:%d' % free_port()
-    with Daemon(group('web', 4, environment='RESTARTER_READY="%s"' % url)) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 4, environment='RESTARTER_READY="%s"' % url)) as (daemon, _):
         terminal = Terminal(SCRIPT, '-c', str(daemon.configuration), '--max-surge', '2',
                             '--timeout', '3', 'web')
         assert terminal.end() != 0
@@ -124,8 +123,7 @@ def test_ctrl_c_at_the_terminal_says_how_to_cancel_and_the_restart_goes_on(daemo
 
 def test_with_i_the_login_is_asked_for_at_the_terminal(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with Daemon(group('web', 1), username='user', password='123') as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 1), username='user', password='123') as (daemon, _):
         terminal = Terminal(SCRIPT, '-i', '-s', daemon.url, 'web')
         terminal.read(lambda text: 'Username:' in text)
         terminal.type(b'user\n')
@@ -137,8 +135,7 @@ def test_with_i_the_login_is_asked_for_at_the_terminal(tmp_path, monkeypatch):
 
 
 def test_supervisorctl_shows_the_progress_too():
-    with Daemon(group('web', 2, startsecs=1), extra=COMMANDS) as daemon:
-        daemon.wait_running('web')
+    with running(group('web', 2, startsecs=1), extra=COMMANDS) as (daemon, _):
         terminal = Terminal(str(SCRIPTS / 'supervisorctl'), '-c', str(daemon.configuration),
                             'restartgroup', '--max-unavailable', '1', 'web')
         assert terminal.end() == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.daemon import MANNERS, Daemon, group, running, wait_until
 from tests.support.faults import Call, all_new, info, wait_phase
 from tests.support.rolling_example import RollingExample
 from tests.support.stress import pairs, stress
@@ -56,8 +56,7 @@ def some(numprocs, command=MANNERS['at once'], **settings):
 
 
 def test_more_and_fewer_processes_leave_the_others_as_they_are():
-    with Daemon(some(3)) as daemon:
-        daemon.wait_running('web')
+    with running(some(3)) as (daemon, _):
         first = kept(daemon)
         assert all(os.path.exists(told['stdout_logfile']) for told in first.values())
         for numprocs in (5, 2, 4):
@@ -74,8 +73,7 @@ def test_more_and_fewer_processes_leave_the_others_as_they_are():
 
 @pytest.mark.parametrize('options', [{'max_unavailable': 1}, {'max_surge': 1}])
 def test_with_other_names_all_are_new_and_the_old_ones_gone(options):
-    with Daemon(some(3)) as daemon:
-        before = daemon.wait_running('web')
+    with running(some(3)) as (daemon, before):
         daemon.write_configuration(some(3, process_name='w%(process_num)d'))
         assert update(daemon, dict(options, timeout=20)) is True
         after = daemon.wait_running('web')
@@ -102,8 +100,7 @@ CHANGES = {
 
 @pytest.mark.parametrize('options', [{}, {'max_surge': 1}])
 def test_each_kind_of_change_is_taken_over(options):
-    with Daemon(some(2)) as daemon:
-        before = daemon.wait_running('web')
+    with running(some(2)) as (daemon, before):
         for option, (value, is_seen) in CHANGES.items():
             daemon.write_configuration(some(2, **{option: value}))
             assert all('replace' in slot and option in slot for slot in plan(daemon).values())
@@ -118,8 +115,7 @@ def test_each_kind_of_change_is_taken_over(options):
 
 def test_a_new_process_goes_on_with_the_automatic_log_file_of_its_slot():
     command = "/bin/sh -c 'echo %s; exec sleep 100000'"
-    with Daemon(some(1, command % 'old')) as daemon:
-        daemon.wait_running('web')
+    with running(some(1, command % 'old')) as (daemon, _):
         log = Path(daemon.processes('web')['web_000']['stdout_logfile'])
         wait_until(lambda: log.read_text() == 'old\n')
         files = set(os.listdir(str(daemon.folder)))
@@ -132,8 +128,7 @@ def test_a_new_process_goes_on_with_the_automatic_log_file_of_its_slot():
 
 
 def test_what_does_not_start_by_itself_is_there_and_what_was_stopped_stays_so():
-    with Daemon(some(2)) as daemon:
-        daemon.wait_running('web')
+    with running(some(2)) as (daemon, _):
         daemon.supervisorctl('stop', 'web:web_001')
         daemon.write_configuration(some(3, autostart='false'))
         assert update(daemon) is True
@@ -146,8 +141,7 @@ def test_what_does_not_start_by_itself_is_there_and_what_was_stopped_stays_so():
 
 
 def test_a_restart_takes_the_file_over_and_replaces_what_has_not_changed_too():
-    with Daemon(some(2)) as daemon:
-        before = daemon.wait_running('web')
+    with running(some(2)) as (daemon, before):
         logs = {name: told['stdout_logfile'] for name, told in daemon.processes('web').items()}
         daemon.write_configuration(some(3))
         assert update(daemon, {'reread': True}, 'restartProcessGroup') is True
@@ -182,8 +176,7 @@ EARS = ('[eventlistener:web]\ncommand = /bin/sleep %d\nevents = %s\nstartsecs = 
 ], [{}, {'max_surge': 1}]))
 def test_groups_of_other_kinds_are_updated_too_but_not_as_a_whole(old, new, whole, options):
     old, new, whole = (text.format(os.getpid()) for text in (old, new, whole))
-    with Daemon(old) as daemon:
-        before = daemon.wait_running('web')
+    with running(old) as (daemon, before):
         daemon.write_configuration(new)
         assert update(daemon, options) is True
         after = daemon.wait_running('web')
@@ -197,8 +190,7 @@ def test_groups_of_other_kinds_are_updated_too_but_not_as_a_whole(old, new, whol
 
 
 def test_a_group_that_is_not_active_or_not_in_the_file_is_one_sentence():
-    with Daemon(some(1)) as daemon:
-        before = daemon.wait_running('web')
+    with running(some(1)) as (daemon, before):
         daemon.write_configuration(some(1).replace('web', 'new'))
         assert refused(daemon) == (
             0x400, 'BAD_GROUP: web: is not in the file any more: use supervisorctl update web')
@@ -209,8 +201,7 @@ def test_a_group_that_is_not_active_or_not_in_the_file_is_one_sentence():
 
 
 def test_a_program_that_does_not_exist_stops_nothing():
-    with Daemon(some(2)) as daemon:
-        before = daemon.wait_running('web')
+    with running(some(2)) as (daemon, before):
         daemon.write_configuration(some(3, '/no/such/program'))
         assert refused(daemon) == (
             50, "SPAWN_ERROR: web:web_000: can't find command '/no/such/program'")
@@ -219,8 +210,7 @@ def test_a_program_that_does_not_exist_stops_nothing():
 
 def test_a_broken_file_is_one_sentence_and_touches_nothing(tmp_path):
     (tmp_path / 'supervisor_restarter_ends.py').write_text('import sys\nsys.exit(3)\n')
-    with Daemon(some(2), env=dict(os.environ, PYTHONPATH=str(tmp_path))) as daemon:
-        before = daemon.wait_running('web')
+    with running(some(2), env=dict(os.environ, PYTHONPATH=str(tmp_path))) as (daemon, before):
         for kind in ('no key', 'no such user', 'a module that ends'):
             text, sentence = BROKEN[kind]
             daemon.write_configuration(text)
@@ -235,8 +225,7 @@ def test_a_broken_file_is_one_sentence_and_touches_nothing(tmp_path):
 
 
 def test_a_configuration_that_does_not_start_is_a_fault_and_the_next_call_tries_again():
-    with Daemon(some(3, startretries=0)) as daemon:
-        before = daemon.wait_running('web')
+    with running(some(3, startretries=0)) as (daemon, before):
         broken = "/bin/sh -c 'exec sleep $(cat %s/seconds)'" % daemon.folder
         daemon.write_configuration(some(3, broken, startsecs=1, startretries=0))
         faults = update(daemon, {'max_unavailable': 1})
@@ -252,8 +241,7 @@ def test_a_configuration_that_does_not_start_is_a_fault_and_the_next_call_tries_
 
 
 def test_a_successor_that_does_not_start_costs_nothing_and_the_slot_is_as_it_was():
-    with Daemon(some(2, startretries=0)) as daemon:
-        before = daemon.wait_running('web')
+    with running(some(2, startretries=0)) as (daemon, before):
         files = set(os.listdir(str(daemon.folder)))
         daemon.write_configuration(some(2, MANNERS['exits 1'], startsecs=1, startretries=0))
         assert [fault['code'] for fault in update(daemon, {'max_surge': 1})] == [0x430, 0x450]
@@ -272,8 +260,7 @@ def halfway(daemon, options=None):
 
 @pytest.mark.parametrize('finish', ['update', 'updategroup'])
 def test_cancelled_each_slot_is_old_or_new_and_either_command_finishes_it(finish):
-    with Daemon(some(4, HALF_HELD_BACK)) as daemon:
-        before = daemon.wait_running('web')
+    with running(some(4, HALF_HELD_BACK)) as (daemon, before):
         daemon.write_configuration(some(4, HALF_HELD_BACK.replace('0.02', '0.03')))
         call = halfway(daemon)
         daemon.rpc.restarter.cancelRestart('web')
@@ -295,8 +282,7 @@ def test_cancelled_each_slot_is_old_or_new_and_either_command_finishes_it(finish
 
 
 def test_a_file_that_changes_in_the_midst_of_it_is_what_the_next_call_does():
-    with Daemon(some(4, TERMS)) as daemon:
-        daemon.wait_running('web')
+    with running(some(4, TERMS)) as (daemon, _):
         daemon.write_configuration(some(4, TERMS.replace('0.02', '0.03')))
         call = halfway(daemon)
         daemon.write_configuration(some(5, TERMS.replace('0.02', '0.04')))
@@ -314,8 +300,7 @@ def test_a_file_that_changes_in_the_midst_of_it_is_what_the_next_call_does():
     [{}, {'max_unavailable': 0, 'max_surge': 1}]))
 def test_what_somebody_else_does_in_the_midst_of_it_ends_and_the_next_update_finishes_it(
         theirs, options):
-    with Daemon(some(4, TERMS)) as daemon:
-        daemon.wait_running('web')
+    with running(some(4, TERMS)) as (daemon, _):
         daemon.write_configuration(some(5, TERMS.replace('0.02', '0.03')))
         call = halfway(daemon, options)
         daemon.supervisorctl(*theirs.split(), timeout=60)
@@ -357,8 +342,7 @@ def test_under_load_no_request_fails(old, new, options, untouched):
 
 @pytest.mark.stress
 def test_after_many_updates_nothing_is_left():
-    with Daemon(some(2)) as daemon:
-        daemon.wait_running('web')
+    with running(some(2)) as (daemon, _):
         descriptors = daemon.descriptors_at_rest()
         for numprocs in (1, 3, 2) * 5:
             for options in ({}, {'max_surge': 1}):
@@ -369,8 +353,7 @@ def test_after_many_updates_nothing_is_left():
 
 
 def test_an_update_of_some_leaves_the_others_to_the_next():
-    with Daemon(some(3)) as daemon:
-        before = daemon.wait_running('web')
+    with running(some(3)) as (daemon, before):
         daemon.write_configuration(some(3, '/bin/sleep 77777'))
         assert update(daemon, {'processes': ['web_001']}) is True
         after = daemon.pids('web')
@@ -380,8 +363,7 @@ def test_an_update_of_some_leaves_the_others_to_the_next():
 
 
 def test_options_that_have_changed_in_the_file_are_taken_over_and_wrong_ones_touch_nothing():
-    with Daemon(group('web', 3, startsecs=1)) as daemon:
-        before = daemon.wait_running('web')
+    with running(group('web', 3, startsecs=1)) as (daemon, before):
         text = daemon.configuration.read_text()
         section = 'supervisor.rpcinterface_factory = supervisor_restarter:make_rpcinterface\n'
         for value, said in (('1', ''), ('-1', 'CANT_REREAD: web: web.max_unavailable = -1')):

@@ -2,27 +2,20 @@
 
 import os
 import xmlrpc.client
-from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import MANNERS, Daemon, group, wait_until
+from tests.support.daemon import MANNERS, Daemon, group, plugged, wait_until
 from tests.support.faults import wait_finished
 from tests.support.load import fetch
 from tests.support.readiness import slow_starters
-
-LATECOMERS = """
-[rpcinterface:latecomers]
-supervisor.rpcinterface_factory = tests.programs.latecomers:make_rpcinterface
-"""
 
 
 @pytest.mark.parametrize('kind', ['http', 'notify'])
 def test_nothing_of_the_plugin_or_of_python_is_read_after_the_configuration(kind):
     programs, _ = slow_starters(0.1, kind, numprocs=2)
     programs += group('broken', 1, MANNERS['exits 1'], startsecs=1, startretries=0)
-    with Daemon(programs, {'page': 'true'}, extra=LATECOMERS,
-                env=dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))) as daemon:
+    with plugged('latecomers', programs, {'page': 'true'}) as daemon:
         daemon.wait_running('web')
         assert fetch(daemon.folder / 's.sock', path='/restarter/').status == 200
         with daemon.connection() as rpc:

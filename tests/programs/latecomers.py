@@ -25,10 +25,7 @@ def _note(event, arguments):
 
 class LatecomersRPCInterface:
     def getOpened(self):
-        """ Return which files of the plugin and of Python's library have been opened
-
-        @return array paths
-        """
+        """Return which files of the plugin and of Python's library have been opened."""
         return sorted(opened)
 
 

@@ -22,10 +22,7 @@ def open_inheritable(number):
 
 class OpenerRPCInterface:
     def open(self):
-        """ Open a descriptor now, and one more each time that a process is about to be spawned
-
-        @return boolean result always true
-        """
+        """Open a descriptor now, and one more each time that a process is about to be spawned."""
         open_inheritable(BETWEEN)
         events.subscribe(events.ProcessStateStartingEvent, lambda event: open_inheritable(DURING))
         return True

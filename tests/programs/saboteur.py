@@ -22,15 +22,11 @@ from supervisor_restarter.daemon import listeners
 
 class SaboteurRPCInterface:
     def __init__(self, supervisord):
-        self._options = supervisord.options
+        self._supervisord, self._options = supervisord, supervisord.options
         self._fork, self._time, self._spawn = os.fork, time.time, Subprocess.spawn
 
     def failForks(self, count):
-        """ Let the next forks of processes fail, as with the process limit reached
-
-        @param int count       how many
-        @return boolean result always true
-        """
+        """Let the next forks of processes fail, as with the process limit reached."""
         left = [count]
 
         def fork():
@@ -42,11 +38,7 @@ class SaboteurRPCInterface:
         return True
 
     def failSpawns(self, nth):
-        """ Let each nth spawn fail: there is, in turn, no descriptor, no process and no memory
-
-        @param int nth         how many; 0 for none
-        @return boolean result always true
-        """
+        """Let each nth spawn fail, with 0 none: no descriptor, no process, no memory, in turn."""
         spawns = itertools.count(1)
 
         def spawn(process):
@@ -62,11 +54,7 @@ class SaboteurRPCInterface:
         return True
 
     def becomeUser(self, name):
-        """ Let this supervisord go on as another user, to whom limits apply
-
-        @param string name     the user
-        @return boolean result always true
-        """
+        """Let this supervisord go on as another user, to whom limits apply."""
         user = pwd.getpwnam(name)
         os.setgroups([])
         os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
@@ -74,29 +62,24 @@ class SaboteurRPCInterface:
         return True
 
     def limitProcesses(self, count):
-        """ Set how many processes the user of this supervisord may have
-
-        @param int count       how many; -1 for as many as it is allowed to allow
-        @return boolean result always true
-        """
+        """Set how many processes the user may have; -1 for as many as it is allowed to allow."""
         hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
         resource.setrlimit(resource.RLIMIT_NPROC, (hard if count == -1 else count, hard))
         return True
 
     def leaveLinux(self):
-        """ Let who listens where not be told, as on a system that is not Linux
-
-        @return boolean result always true
-        """
+        """Let who listens where not be told, as on a system that is not Linux."""
         listeners.sys = types.SimpleNamespace(platform='darwin')
         return True
 
-    def setClock(self, seconds):
-        """ Set the system clock, as this supervisord sees it, forward or back
+    def setStartsecs(self, group, names, seconds):
+        """Let some processes of a group have another startsecs, STARTING ones as well."""
+        for name in set(names) & set(self._supervisord.process_groups[group].processes):
+            self._supervisord.process_groups[group].processes[name].config.startsecs = seconds
+        return True
 
-        @param int seconds     by how much
-        @return boolean result always true
-        """
+    def setClock(self, seconds):
+        """Set the system clock, as this supervisord sees it, forward or back."""
         time.time = lambda: self._time() + seconds
         return True
 

@@ -10,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 import xmlrpc.client
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar, Union
 
 from supervisor.xmlrpc import SupervisorTransport
 
@@ -39,6 +40,12 @@ COMMANDS = """
 [ctlplugin:restarter]
 supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerplugin
 """
+
+# Commands of Supervisor's own that take a second for each process where nobody turns the main loop.
+SLOW = {'start', 'stop', 'restart', 'update', 'add', 'remove'}
+
+CAPTURED = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE,
+            'universal_newlines': True}
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -218,19 +225,54 @@ class Daemon:
     def stop(self) -> None:
         """End supervisord with all its processes, and remove its folder."""
         try:
-            self.let_go()
             if self.process is not None and self.alive():
-                mine, children = self.pid, self.descendants()
-                self.signal(signal.SIGTERM)
+                mine = self.pid
                 try:
-                    self.wait_ended(5)
+                    wait_until(lambda: self._ends_with_all(mine), 'supervisord ends', 5)
                 except AssertionError:
-                    for pid in [mine] + children:
-                        _kill(pid)
+                    for pid in [mine] + descendants(mine):
+                        _kill(pid, signal.SIGKILL)
             if self.process is not None:
                 self.process.wait(5)
         finally:
             shutil.rmtree(str(self.folder), ignore_errors=True)
+
+    def _ends_with_all(self, mine: int) -> bool:
+        # Again and again: one that comes in the midst of a reload is lost.
+        for pid, signum in [(mine, signal.SIGTERM)] + [
+                (pid, signal.SIGKILL) for pid in descendants(mine)]:
+            _kill(pid, signum)
+        self.turn()
+        return not self.alive()
+
+    def turn(self) -> None:
+        """Turn the main loop, which heeds a signal within a second else
+        (supervisor/supervisord.py: runforever).
+        """
+        unix = bool(self.unix_url)
+        address = self.unix_url[len('unix://'):] if unix else ('127.0.0.1', self.port)
+        with contextlib.suppress(OSError), socket.socket(
+                socket.AF_UNIX if unix else socket.AF_INET) as client:
+            client.settimeout(1)
+            client.connect(address)
+
+    @contextlib.contextmanager
+    def turning(self) -> Iterator[None]:
+        """Turn the main loop again and again while a block is executed: Supervisor's own methods
+        that start or stop something only look at it when the loop turns.
+        """
+        done = threading.Event()
+
+        def turn() -> None:
+            while not done.wait(0.01):
+                self.turn()
+        thread = threading.Thread(target=turn, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def __enter__(self) -> 'Daemon':
         try:
@@ -345,26 +387,53 @@ class Daemon:
 
     # commands, as a user types them
 
-    def command(self, name: str, *arguments: str, **popen: Any) -> subprocess.CompletedProcess:
+    def begin(self, name: str, *arguments: str, **popen: Any) -> subprocess.Popen:
+        """Begin to run an installed script with this configuration."""
+        return subprocess.Popen(self._words(name, arguments), **dict(CAPTURED, **popen))
+
+    def command(self, name: str, *arguments: str, **run: Any) -> subprocess.CompletedProcess:
         """Run an installed script with this configuration."""
-        return subprocess.run(
-            [str(self.scripts / name), '-c', str(self.configuration)] + list(arguments),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            universal_newlines=True, timeout=popen.pop('timeout', 120), **popen)
+        return subprocess.run(self._words(name, arguments),
+                              **dict(CAPTURED, **dict({'timeout': 120}, **run)))
+
+    def _words(self, name: str, arguments: Sequence[str]) -> List[str]:
+        return [str(self.scripts / name), '-c', str(self.configuration), *arguments]
 
     def supervisorctl(self, *arguments: str, **popen: Any) -> subprocess.CompletedProcess:
         """Run supervisorctl."""
-        return self.command('supervisorctl', *arguments, **popen)
+        with self.turning() if arguments[:1] and arguments[0] in SLOW else contextlib.nullcontext():
+            return self.command('supervisorctl', *arguments, **popen)
 
     def restart_group(self, *arguments: str, **popen: Any) -> subprocess.CompletedProcess:
         """Run the console script."""
         return self.command('supervisorctl_restart_group', *arguments, **popen)
 
 
+@contextlib.contextmanager
+def running(programs: Union[str, Daemon], *arguments: Any,
+            **settings: Any) -> Iterator[Tuple[Daemon, Dict[str, int]]]:
+    """A supervisord whose group `web` is RUNNING, and the process ids of that.
+
+    The arguments are those of Daemon, or one that has not been started.
+    """
+    with (programs if isinstance(programs, Daemon)
+          else Daemon(programs, *arguments, **settings)) as daemon:
+        yield daemon, daemon.wait_running('web')
+
+
+def plugged(plugin: str, programs: str, *arguments: Any, extra: str = '',
+            **settings: Any) -> Daemon:
+    """Return a supervisord with a plugin of tests/programs; `extra` are options of its section."""
+    section = ('[rpcinterface:{0}]\nsupervisor.rpcinterface_factory = '
+               'tests.programs.{0}:make_rpcinterface\n{1}\n').format(plugin, extra)
+    env = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
+    return Daemon(programs, *arguments, extra=section, env=env, **settings)
+
+
 def group(name: str, numprocs: int, command: str = MANNERS['at once'], startsecs: int = 0,
-          **settings: Any) -> str:
+          kind: str = 'program', **settings: Any) -> str:
     """Return the configuration of a group of like processes `name:name_000`, `name_001`, …"""
-    lines = ['[program:%s]' % name, 'command = %s' % command, 'numprocs = %d' % numprocs,
+    lines = ['[%s:%s]' % (kind, name), 'command = %s' % command, 'numprocs = %d' % numprocs,
              'process_name = %(program_name)s_%(process_num)03d',
              'startsecs = %s' % startsecs, 'stdout_logfile = NONE', 'stderr_logfile = NONE']
     lines += ['%s = %s' % pair for pair in settings.items()]
@@ -406,8 +475,6 @@ def descendants(pid: int) -> List[int]:
     return found
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+def _kill(pid: int, signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signum)

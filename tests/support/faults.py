@@ -1,19 +1,12 @@
 """What the tests of faults share."""
 
 import os
-import subprocess
 import threading
 import time
 import xmlrpc.client
 from pathlib import Path
 
-from tests.support.daemon import SCRIPTS, Daemon, wait_until
-
-SABOTEUR = """
-[rpcinterface:saboteur]
-supervisor.rpcinterface_factory = tests.programs.saboteur:make_rpcinterface
-"""
-
+from tests.support.daemon import plugged, wait_until
 
 # Far below the second that supervisord's main loop sleeps, far above what a restart takes.
 QUICK = 0.7
@@ -50,9 +43,7 @@ def seconds_to_restart(daemon, limit):
 
 def sabotaged(programs, *arguments, **options):
     """A supervisord with the saboteur in it."""
-    root = str(Path(__file__).parents[2])
-    return Daemon(programs, *arguments, extra=SABOTEUR, env=dict(os.environ, PYTHONPATH=root),
-                  **options)
+    return plugged('saboteur', programs, *arguments, **options)
 
 
 class Call(threading.Thread):
@@ -114,14 +105,6 @@ class Caller(threading.Thread):
     def held(self):
         """The share of the time in which it waited for answers that were late."""
         return sum(wait for wait in self.waits if wait > self.LATE) / self.seconds
-
-
-def script(daemon, *arguments):
-    """The console script, running."""
-    return subprocess.Popen([str(SCRIPTS / 'supervisorctl_restart_group'), '-c',
-                             str(daemon.configuration), *arguments],
-                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL)
 
 
 def info(daemon, name='web'):

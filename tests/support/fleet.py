@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -63,9 +62,6 @@ class Fleet:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        for daemon in self.hosts.values():  # so that they end side by side
-            if daemon.alive():
-                daemon.signal(signal.SIGTERM)
         self._stack.__exit__(*error)
 
     def release(self, text: str) -> None:

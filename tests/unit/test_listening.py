@@ -28,6 +28,7 @@ class Machine:
     def __init__(self):
         self.inodes = itertools.count(1)
         self.sockets, self.hidden, self.blind = {}, set(), False
+        self.of_supervisord = ()
         self.began_to_read = math.inf
         self.processes = 1  # of the system, that are looked at until one is found
 
@@ -47,6 +48,9 @@ class Machine:
         if pid in self.hidden:
             raise CannotSee('supervisord may not look into pid %d' % pid)
         return {inode for inode in inodes if self.sockets[inode][1] == pid}
+
+    def held_here(self, inodes):
+        return {inode for inode in inodes if self.sockets[inode][0] in self.of_supervisord}
 
     def owner(self, inode, most=listeners.AT_A_TIME):
         return self.sockets[inode][1] if self.processes <= most else 0
@@ -169,7 +173,7 @@ def test_one_that_may_not_be_looked_into_does_not_take_over(machine):
 def test_the_socket_that_supervisord_shares_is_nobodys_own(machine):
     with socket.socket() as shared:
         inode = os.fstat(shared.fileno()).st_ino
-        machine.sockets = {inode: (PORT, OLD)}
+        machine.sockets, machine.of_supervisord = {inode: (PORT, OLD)}, (PORT,)
         old, new = process(OLD), process()
         old.group.socket_manager = new.group.socket_manager = SimpleNamespace(
             is_prepared=lambda: True, socket=shared)
@@ -179,6 +183,12 @@ def test_the_socket_that_supervisord_shares_is_nobodys_own(machine):
         machine.sockets = {inode: (PORT, NEW)}
         own = machine.own(None, 'http://127.0.0.1:8001/', new)
         assert (own.obstacle(), own.others_too) == ('', True)  # so each connection is looked at
+
+
+def test_what_a_child_has_of_supervisord_until_its_exec_is_nobodys_own(machine):
+    machine.of_supervisord = (ADMIN, PATH)
+    noted = machine.noted(ADMIN, PATH)
+    assert (noted.addresses, noted.refusal) == ((), '')
 
 
 # listen

@@ -224,7 +224,7 @@ def test_one_that_begins_in_the_midst_of_a_pass_has_the_next_one(world, restarts
 
 
 def test_one_that_is_cancelled_has_its_pass_at_once(world, restarts):
-    restart = restarts.begin('web', SLOW._replace(max_unavailable=Limit(1)))
+    restart = restarts.begin('web', SLOW._replace(max_surge=Limit(1)))
     restarts.advance()
     restarts.advance(everything=False)
     assert restarts.due() > 0
@@ -232,3 +232,11 @@ def test_one_that_is_cancelled_has_its_pass_at_once(world, restarts):
     assert restarts.due() == 0
     restarts.advance(everything=False)
     assert restarts.due() > 0 and restart.info()['state'] == 'SETTLING'
+
+
+def test_one_that_has_nothing_to_do_ends_at_once(world, restarts):
+    plan = plans.limited(restarts, 'web', None, (), only_running=True)
+    restart = restarts.begin('web', SLOW, plan.only((), world.group))
+    assert restarts.due() == 0
+    restarts.advance(everything=False)
+    assert restart.outcome is True and restarts.finished
