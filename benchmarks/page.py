@@ -4,9 +4,9 @@
 packages chromium and chromium-driver.
 """
 
+import argparse
 import contextlib
 import statistics
-import sys
 import time
 from http.client import HTTPConnection
 from pathlib import Path
@@ -106,5 +106,7 @@ def _open(browser: Browser, daemon: Daemon, name: str) -> None:
 
 
 if __name__ == '__main__':
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.page', description=__doc__)
+    parser.add_argument('folder', type=Path, help='where the pictures go')
     for name, *looks in PICTURES:
-        picture(Path(sys.argv[1]) / name, *looks)
+        picture(parser.parse_args().folder / name, *looks)
