@@ -59,14 +59,15 @@ class GroupRestart:
         hand_over = HandOver(self._processes, clock)
         self._stories = {name: SlotRestart(slot, self._processes, hand_over, self.report,
                                            self._times) for name, slot in slots.items()}
-        # What is down already is started before anything is stopped.
-        self._agenda.changed.update(name for name, slot in slots.items() if slot.found_down)
         pacing = pacing_for(settings, self.plan.size)
         self.way = str(pacing)
         self._turns = Turns(pacing, slots.values(), self._times, self.report)
         self._down: List[Tuple[int, str]] = []  # the ranks of the slots that may be spawned
         self._active: Dict[str, Slot] = {}
         self._kept = {planned.name for planned in self.plan.having(Action.KEEP) if planned.runs}
+        # What is down already is started, or counted as down, before anything is stopped.
+        self._agenda.changed.update(
+            self._kept, (name for name, slot in slots.items() if slot.found_down))
         self._orphans = Orphans(readiness, self.report, clock)
         what = ('restarting %d processes' % len(slots) if self.plan.config is None
                 else 'updating: %s' % str(plan))
@@ -86,7 +87,7 @@ class GroupRestart:
 
     def due(self) -> float:
         """Return the seconds until the next pass has something to do; 0 for at once."""
-        if self._down or self._turns.next():
+        if self._down or self._turns.next() or not (self._stories or self._kept):
             return 0.0
         deadline = math.inf if self.outcome else self._turns.deadline(self._active.values())
         seconds = min(self._agenda.due(), deadline) - self.clock.monotonic()
