@@ -32,8 +32,7 @@ class GroupRestart:
 
     `advance` is one pass: it lets the stories of the slots go on (see `SlotRestart`), and never
     waits. It goes on with those that have changed, whose time has come, whose turn it is, and which
-    may be spawned. With TIMEOUT the `outcome` comes before the restart has finished. `way` says in
-    words how it goes.
+    may be spawned. With TIMEOUT the `outcome` comes before the restart has finished.
 
     `clock` gives `monotonic()` and, for Supervisor's own times, `time()`, as the module time does.
     `readiness` says what a program declares of its readiness, and sees it; without it, RUNNING is
@@ -60,14 +59,13 @@ class GroupRestart:
         self._stories = {name: SlotRestart(slot, self._processes, hand_over, self.report,
                                            self._times) for name, slot in slots.items()}
         pacing = pacing_for(settings, self.plan.size)
-        self.way = str(pacing)
+        self.way = str(pacing)  # in words
         self._turns = Turns(pacing, slots.values(), self._times, self.report)
         self._down: List[Tuple[int, str]] = []  # the ranks of the slots that may be spawned
         self._active: Dict[str, Slot] = {}
         self._kept = {planned.name for planned in self.plan.having(Action.KEEP) if planned.runs}
         # What is down already is started, or counted as down, before anything is stopped.
-        self._agenda.changed.update(
-            self._kept, (name for name, slot in slots.items() if slot.found_down))
+        self._agenda.changed.update(self._kept, slots)
         self._orphans = Orphans(readiness, self.report, clock)
         what = ('restarting %d processes' % len(slots) if self.plan.config is None
                 else 'updating: %s' % str(plan))
@@ -87,7 +85,7 @@ class GroupRestart:
 
     def due(self) -> float:
         """Return the seconds until the next pass has something to do; 0 for at once."""
-        if self._down or self._turns.next() or not (self._stories or self._kept):
+        if self._down or self._turns.next():
             return 0.0
         deadline = math.inf if self.outcome else self._turns.deadline(self._active.values())
         seconds = min(self._agenda.due(), deadline) - self.clock.monotonic()

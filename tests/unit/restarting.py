@@ -32,7 +32,8 @@ class Restart(GroupRestart):
     def __init__(self, world, settings=LATE, readiness=None, plan=None):
         self.world, self.watches = world, readiness and readiness.watches
         super().__init__(world.supervisord, world.group, settings, world.clock, readiness, plan)
-        self.advance()
+        assert self.due() == 0
+        self.advance(everything=False)
 
     def __getitem__(self, name):
         return self.world[name]
