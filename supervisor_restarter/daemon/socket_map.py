@@ -40,6 +40,7 @@ def check_spare(options: Any, group: Any) -> None:
     if limit == resource.RLIM_INFINITY or limit > (
             4 * SPARE + len(options.get_socket_map()) + (OF_A_PROCESS + 1) * processes):
         return
-    down = sum(not process.pid for process in group.processes.values())
-    if limit - len(os.listdir('/dev/fd')) < SPARE + OF_A_PROCESS * down:
+    left = limit - SPARE - len(os.listdir('/dev/fd'))
+    if left < OF_A_PROCESS * len(group.processes) and left < OF_A_PROCESS * [
+            process.pid for process in group.processes.values()].count(0):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
