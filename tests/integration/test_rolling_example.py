@@ -79,7 +79,7 @@ def single():
         yield running
 
 
-def test_one_process_is_deployed_five_times_under_six_clients_and_no_request_fails(single):
+def test_one_process_is_deployed_five_times_and_at_most_1_request_in_5000_fails(single):
     with single.load(clients=6) as load:
         wait_until(lambda: load.counts().requests >= 1000, 'some requests', 60)
     alone = load.counts().slowest
