@@ -106,7 +106,7 @@ class Restarts:
         return restart
 
     def cancel(self, name: str) -> None:
-        """Let the restart of a group settle, from the next pass on, which is due at once.
+        """Let the restart of a group settle: it stops nothing more.
 
         Raises RPCError: NO_RESTART, or BAD_GROUP where there is no such group.
         """
