@@ -339,7 +339,7 @@ class _View:
         """Return when it is to go on at the latest, in monotonic seconds."""
         slot, clock = self.slot, self.times.clock
         now, second = clock.monotonic(), slot.second
-        when = now + LOOK_EVERY
+        when = now + LOOK_EVERY - now % LOOK_EVERY  # one pass looks at all
         for process in (slot.process,) if second is None else (slot.process, second):
             if process.get_state() in CHANGING_STATES:
                 # supervisor/process.py: transition asks for more than startsecs, hence the

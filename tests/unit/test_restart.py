@@ -612,9 +612,28 @@ def test_where_the_last_one_fails_the_pass_is_due_when_the_last_of_the_others_is
     world['c'].die()
     restart.advance(everything=False)
     assert restart.due() == pytest.approx(1.0, abs=0.01)
-    world.clock.forward(restart.due())
-    restart.advance(everything=False)
+    for _ in range(2):
+        world.clock.forward(restart.due())
+        restart.advance(everything=False)
     assert restart.finished
+
+
+def test_where_many_take_long_one_pass_a_second_looks_at_all_of_them():
+    names = 'abcdefgh'
+    world, passes = World(*names, startsecs=100), 0
+    restart = Restart(world, rolling(len(names)))
+    for name in names:
+        world[name].die()
+        restart.changed(name, running=False)
+        for _ in range(2):
+            restart.advance(everything=False)
+        world.clock.forward(0.1)
+    until = world.clock.now + 10
+    while world.clock.now < until:
+        world.clock.forward(restart.due())
+        restart.advance(everything=False)
+        passes += 1
+    assert len(restart.spawned) == len(names) and passes <= 11
 
 
 def test_where_somebody_else_stops_and_starts_them_it_ends_when_the_last_one_is_up():
