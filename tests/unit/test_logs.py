@@ -2,13 +2,13 @@
 
 import math
 import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from supervisor import loggers
 
 from supervisor_restarter.daemon.logs import LONGEST_LINE, PATIENCE, SharedLogs
+from tests.support.daemon import descriptors
 from tests.support.world import Clock
 
 
@@ -76,8 +76,7 @@ class Shared:
     @property
     def descriptors(self):
         """How many are open for the file, or for one that it was rotated to."""
-        links = [entry for entry in Path('/proc/self/fd').iterdir() if entry.is_symlink()]
-        return sum(os.readlink(link).startswith(str(self.path)) for link in links)
+        return sum(each.startswith(str(self.path)) for each in descriptors(os.getpid()).values())
 
 
 @pytest.fixture
