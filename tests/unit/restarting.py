@@ -115,3 +115,9 @@ class Restart(GroupRestart):
 def begin(names='', settings=LATE, readiness=None, **each):
     """Begin a restart in a new world: a letter for each process; `each`: see `World.config`."""
     return Restart(World(*names, **each), settings, readiness)
+
+
+def takes(world, seconds, process, method):
+    """Let a method of a process take its time."""
+    plain = getattr(process, method)
+    setattr(process, method, lambda: (world.clock.forward(seconds), plain())[1])

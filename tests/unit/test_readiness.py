@@ -49,6 +49,7 @@ def test_rolling_one_that_is_ready_lets_the_next_go_though_it_is_not_running():
     assert restart.stopped == ['b']
     restart.ready('b')
     assert (restart.stopped, restart.states['b']) == (['b', 'a'], 'STARTING')
+    assert (restart.info()['starting'], restart.info()['restarted']) == (1, 0)
     restart.down('a').ready('a').passes(4.4)
     assert restart.outcome is None  # all are ready, and the last is not RUNNING
     assert restart.passes(0.7).outcome is True

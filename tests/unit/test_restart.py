@@ -23,14 +23,8 @@ from tests.unit.restarting import (
     begin,
     fault,
     rolling,
+    takes,
 )
-
-
-def takes(world, seconds, process, method):
-    """Let a method of a process take its time."""
-    plain = getattr(process, method)
-    setattr(process, method, lambda: (world.clock.forward(seconds), plain())[1])
-
 
 # What happens to a process by its state at the call
 

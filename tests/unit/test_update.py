@@ -3,10 +3,11 @@
 import pytest
 from supervisor.states import ProcessStates
 
+from supervisor_restarter.restart.group_restart import SLICE
 from supervisor_restarter.restart.plan import Action, Plan, Planned
 from supervisor_restarter.restart.settings import Limit
 from tests.support.world import ConfigByHand, World
-from tests.unit.restarting import SLOW, SURGE, Restart, fault
+from tests.unit.restarting import SLOW, SURGE, Restart, fault, takes
 
 ROLLING = SLOW._replace(max_unavailable=Limit(1))
 DOWN = [ProcessStates.STOPPED, ProcessStates.EXITED, ProcessStates.FATAL, ProcessStates.BACKOFF]
@@ -172,6 +173,12 @@ def test_a_process_gets_its_new_configuration_when_the_old_one_is_down():
     assert begun.passes(1.1).outcome is True
 
 
+def test_what_waits_to_be_spawned_has_its_new_configuration_already():
+    begun = update('ab', 'a=replace b=replace')
+    takes(begun.world, SLICE, begun['a'], 'spawn')
+    assert begun.down('a', 'b').spawned == ['a'] and begun.says == 'A B'
+
+
 def test_a_successor_has_the_new_configuration_and_the_slot_has_it_with_the_hand_over():
     begun = update('a', 'a=replace', SURGE)
     assert begun.says == 'a'
@@ -198,6 +205,12 @@ def test_what_is_down_and_is_not_to_run_has_its_new_configuration_and_stays_down
     done = Update(found(a=ProcessStates.EXITED), 'a=replace!')
     assert (done.outcome, done.history, done.says) == (True, [], 'A')
     assert done.states == {'a': 'STOPPED'}  # supervisord does not start it, whatever its status
+
+
+def test_what_is_down_and_is_removed_after_it_got_its_configuration_is_no_success():
+    begun = Update(found(a=ProcessStates.EXITED, b=ProcessStates.RUNNING), 'a=replace! b=replace')
+    del begun.group.processes['a']
+    assert begun.down('b').passes(1.1).counts == {'restarted': 1, 'removed': 1}
 
 
 def test_one_that_supervisor_restarts_while_it_waits_is_replaced_all_the_same():
