@@ -398,6 +398,14 @@ def test_one_that_somebody_else_stops_while_it_waits_stays_down():
     assert restart.outcome[0] == fault('a', 'START_FAILED: stopped by somebody else')
 
 
+def test_what_somebody_else_has_stopped_is_not_waited_for_though_the_clock_is_set_back():
+    restart = begin('a').let('a', 'die').after(0.0).let('a', 'stop', 'die')
+    restart.clock.set(-3600)
+    restart.changed('a', running=False)
+    assert restart.passes(1.1).outcome == [
+        fault('a', 'START_FAILED: stopped by somebody else')]
+
+
 def test_one_that_dies_by_itself_while_it_waits_is_started_at_once():
     restart = begin('abc', rolling(1)).after(5).down('a')
     assert restart.history == [('stop', 'c'), ('spawn', 'a')]
