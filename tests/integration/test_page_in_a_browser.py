@@ -63,11 +63,12 @@ def row(name, process, selector=''):
     return part(name, 'tr:has([aria-label="Restart %s:%s"]) %s' % (name, process, selector))
 
 
-def press(browser, name, button='.restart', answer=None):
+def press(browser, name, button='.restart', answer=None, meanwhile=lambda: None):
     """Press a button of a group, and then one of those that it is asked with."""
     browser.click(part(name, button))
     if answer:
         wait_until(lambda: browser.run('return document.querySelector("dialog").open'), 'it asks')
+        meanwhile()
         browser.click('dialog button:nth-child(%d)' % answer)
 
 
@@ -290,8 +291,8 @@ def test_a_button_that_has_nothing_to_do_does_nothing(browser, daemon):
 
 
 def test_what_supervisord_refuses_stands_at_its_group(browser, daemon):
-    daemon.rpc.restarter.restartProcessGroup('slow', {'wait': False})
-    press(browser, 'slow', answer=2)  # the page rests, and does not know
+    press(browser, 'slow', answer=2, meanwhile=lambda: daemon.rpc.restarter.restartProcessGroup(
+        'slow', {'wait': False}))
     browser.wait_text(part('slow', '.refused'), 'RESTART_IN_PROGRESS: slow: is being restarted')
     browser.wait_text(part('slow', '.last'), 'restarting: 2 stopping')
 
