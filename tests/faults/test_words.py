@@ -3,8 +3,8 @@
 import pytest
 
 from supervisor_restarter.restart.faults import Faults
-from tests.support.daemon import plugged, running
-from tests.support.faults import Call
+from tests.support.daemon import running
+from tests.support.faults import Call, sabotaged
 from tests.support.stress import pairs
 from tests.support.surge import programs
 
@@ -24,8 +24,7 @@ def test_one_that_ends_at_once(kind, options, way, tmp_path):
     release = tmp_path / 'release'
     release.write_text('#!/bin/sh\nexec /bin/sleep 100000\n')
     release.chmod(0o755)
-    with running(plugged('saboteur', programs(kind, 1, '%s err' % release, **options))) as (
-            daemon, pids):
+    with running(sabotaged(programs(kind, 1, '%s err' % release, **options))) as (daemon, pids):
         daemon.rpc.saboteur.setStartsecs('web', list(pids), 3600)  # however slow the machine is
         release.write_text(BROKEN)
         answer = Call(daemon, 'web', dict(way, timeout=30)).result()
@@ -36,7 +35,7 @@ def test_one_that_ends_at_once(kind, options, way, tmp_path):
 def test_one_whose_folder_is_gone(way, tmp_path):
     folder = tmp_path / 'current'
     folder.mkdir()
-    with running(plugged('saboteur', programs('program', 1, directory=folder))) as (daemon, pids):
+    with running(sabotaged(programs('program', 1, directory=folder))) as (daemon, pids):
         daemon.rpc.saboteur.setStartsecs('web', list(pids), 3600)
         folder.rmdir()
         answer = Call(daemon, 'web', dict(way, timeout=30)).result()
