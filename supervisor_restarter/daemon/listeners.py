@@ -207,11 +207,6 @@ class Listeners:
                          % hidden)
         return found
 
-    @staticmethod
-    def held_here(inodes: Iterable[int]) -> Set[int]:
-        """Return which sockets supervisord itself has."""
-        return _of_one(os.getpid(), frozenset(inodes))
-
     def owner(self, inode: int, most: int = AT_A_TIME) -> int:
         """Return the id of a process that has a socket, the oldest of its line.
 

@@ -48,10 +48,9 @@ def note(listeners: Listeners, process: Any, declared: Any, surge: bool) -> Note
     addresses: List[Address] = []
     try:
         table = listeners.table(PASS)
-        inodes = listeners.held(pid, table.inodes)
-        if inodes:
-            # The socket of an [fcgi-program]; and between fork and exec all that supervisord has.
-            inodes -= listeners.held_here(inodes)
+        # Between fork and exec a child has the sockets of the HTTP servers too.
+        inodes = (listeners.held(pid, table.inodes) - _of_supervisord(process)
+                  - _of_http_servers(config.options))
         if inodes:
             words = ' '.join([config.command, *(config.environment or {}).values()])
             addresses = fixed({table.addresses[inode] for inode in inodes}, pid, words,
@@ -261,3 +260,8 @@ def _of_supervisord(process: Any) -> Set[int]:
     if manager is None or not manager.is_prepared():
         return set()
     return {os.fstat(manager.socket.fileno()).st_ino}
+
+
+def _of_http_servers(options: Any) -> Set[int]:
+    """Return the inodes of the sockets on which supervisord itself listens."""
+    return {os.fstat(server.socket.fileno()).st_ino for _, server in options.httpservers}

@@ -92,9 +92,6 @@ class Network:
     def held(self, pid: int, inodes: Iterable[int]) -> Set[int]:
         return set(self.of(pid)) & set(inodes)
 
-    def held_here(self, inodes: Iterable[int]) -> Set[int]:
-        return set()
-
     def owner(self, inode: int, most: int = 1) -> int:
         return self.sockets[inode].pid if inode in self.sockets else 0
 

@@ -253,6 +253,7 @@ class Machine(Clock):
             level: self._logs(level)
             for level in ('blather', 'debug', 'info', 'warn', 'error', 'critical')})
         self.pidhistory: Dict[int, Recorded] = {}
+        self.httpservers = ()
         self.children: Dict[int, Manners] = {}
         self.zombies: collections.deque = collections.deque()
         self.socket_map: Dict[int, Any] = {}

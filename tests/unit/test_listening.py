@@ -28,7 +28,6 @@ class Machine:
     def __init__(self):
         self.inodes = itertools.count(1)
         self.sockets, self.hidden, self.blind = {}, set(), False
-        self.of_supervisord = ()
         self.began_to_read = math.inf
         self.processes = 1  # of the system, that are looked at until one is found
 
@@ -48,9 +47,6 @@ class Machine:
         if pid in self.hidden:
             raise CannotSee('supervisord may not look into pid %d' % pid)
         return {inode for inode in inodes if self.sockets[inode][1] == pid}
-
-    def held_here(self, inodes):
-        return {inode for inode in inodes if self.sockets[inode][0] in self.of_supervisord}
 
     def owner(self, inode, most=listeners.AT_A_TIME):
         return self.sockets[inode][1] if self.processes <= most else 0
@@ -80,7 +76,8 @@ class Machine:
 
 def process(pid=NEW, command='serve', **environment):
     return SimpleNamespace(pid=pid, group=SimpleNamespace(processes={}), config=SimpleNamespace(
-        command=command, directory=None, environment=environment, uid=None))
+        command=command, directory=None, environment=environment, uid=None,
+        options=SimpleNamespace(httpservers=())))
 
 
 def declares(value):
@@ -173,7 +170,7 @@ def test_one_that_may_not_be_looked_into_does_not_take_over(machine):
 def test_the_socket_that_supervisord_shares_is_nobodys_own(machine):
     with socket.socket() as shared:
         inode = os.fstat(shared.fileno()).st_ino
-        machine.sockets, machine.of_supervisord = {inode: (PORT, OLD)}, (PORT,)
+        machine.sockets = {inode: (PORT, OLD)}
         old, new = process(OLD), process()
         old.group.socket_manager = new.group.socket_manager = SimpleNamespace(
             is_prepared=lambda: True, socket=shared)
@@ -186,8 +183,13 @@ def test_the_socket_that_supervisord_shares_is_nobodys_own(machine):
 
 
 def test_what_a_child_has_of_supervisord_until_its_exec_is_nobodys_own(machine):
-    machine.of_supervisord = (ADMIN, PATH)
-    noted = machine.noted(ADMIN, PATH)
+    old = process(OLD)
+    with socket.socket() as inet, socket.socket(socket.AF_UNIX) as unix:
+        for server, address in (inet, ADMIN), (unix, PATH):
+            machine.sockets[os.fstat(server.fileno()).st_ino] = (address, OLD)
+        old.config.options.httpservers = [({}, SimpleNamespace(socket=inet)),
+                                          ({}, SimpleNamespace(socket=unix))]
+        noted = note(machine, old, None, surge=True)
     assert (noted.addresses, noted.refusal) == ((), '')
 
 
