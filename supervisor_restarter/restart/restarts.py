@@ -62,6 +62,15 @@ class Restarts:
         events.subscribe(events.ProcessGroupRemovedEvent, self._on_group_removed)
         self._event_names = EventNames(supervisord)
 
+    def idle_group(self, name: str) -> Any:
+        """Return a group that is not being restarted, after what has ended has been collected.
+
+        Raises RPCError: BAD_GROUP, RESTART_IN_PROGRESS.
+        """
+        group = self._idle_group(name)
+        self._collect()
+        return group
+
     def left(self, name: str) -> Left:
         """Return what the last restart of a group has left. Raises RPCError: NO_RESTART where there
         is nothing; BAD_GROUP, RESTART_IN_PROGRESS.
@@ -214,15 +223,6 @@ class Restarts:
                    for option, value in restart.settings._asdict().items()}
         events.notify(events.RemoteCommunicationEvent('restarter', json.dumps(dict(
             more, event=event, group=restart.name, way=restart.way, options=options))))
-
-    def idle_group(self, name: str) -> Any:
-        """Return a group that is not being restarted, after what has ended has been collected.
-
-        Raises RPCError: BAD_GROUP, RESTART_IN_PROGRESS.
-        """
-        group = self._idle_group(name)
-        self._collect()
-        return group
 
     def _idle_group(self, name: str) -> Any:
         group = self._group(name)

@@ -10,6 +10,8 @@ from supervisor_restarter.daemon.states import DOWN_STATES, UP_STATES
 from supervisor_restarter.restart.faults import CannotRestart
 from supervisor_restarter.restart.plan import Action, Plan, Planned
 
+_FOUND_DOWN = (*DOWN_STATES, ProcessStates.STOPPING)
+
 # How long a process stays down that somebody else was stopping at the call, in seconds. Their call
 # must see it down, or it waits for ever; it looks when the main loop turns, at most every 0.05 s
 # (supervisor/rpcinterface.py: stopProcessGroup, killall.delay).
@@ -112,7 +114,7 @@ class Slot:
     @property
     def found_down(self) -> bool:
         """Whether its process was down at the call, or on its way there."""
-        return self.state_at_call in (*DOWN_STATES, ProcessStates.STOPPING)
+        return self.state_at_call in _FOUND_DOWN
 
     @property
     def state(self) -> int:
