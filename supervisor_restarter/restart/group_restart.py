@@ -16,10 +16,14 @@ from supervisor_restarter.restart.processes import Orphans, Processes
 from supervisor_restarter.restart.report import Report
 from supervisor_restarter.restart.settings import Settings
 from supervisor_restarter.restart.slot import Phase, Slot, slots_of
-from supervisor_restarter.restart.slot_restart import LOOK_EVERY, SPAWN, TURN, SlotRestart
+from supervisor_restarter.restart.slot_restart import SPAWN, TURN, SlotRestart
 
 # How long the work of one pass may hold supervisord's main loop, in seconds.
 SLICE = 0.04
+
+# How long a story is left alone where nothing tells of a change, in seconds. supervisord looks at
+# each process once a second too (supervisor/supervisord.py: runforever).
+LOOK_EVERY = 1.0
 
 
 class GroupRestart:
@@ -48,7 +52,7 @@ class GroupRestart:
         self.clock = clock
         self.plan = plan or to_restart(group)
         slots = {slot.name: slot for slot in slots_of(group, self.plan, readiness)}
-        self._agenda = _Agenda()
+        self._agenda = _Agenda(clock)
         self._processes = Processes(supervisord, group, self.plan, readiness, settings.delay,
                                     self._agenda.changed.add)
         if settings.max_surge:
@@ -154,7 +158,7 @@ class GroupRestart:
     def _look(self, everything: bool, until: float) -> bool:
         """Return whether there was time to look at all that have changed."""
         all_seen = True
-        names = self._agenda.take(self.clock.monotonic())
+        names = self._agenda.take()
         if everything:
             names.update(self._kept, self.report.slots)
         for name in sorted(names):
@@ -202,7 +206,7 @@ class GroupRestart:
         report = self.report
         if self.finished:
             return
-        if self._turns.pacing.used_up(report.failed):
+        if not report.settles and self._turns.pacing.used_up(report.failed):
             left = report.left_as_they_were()
             if left:
                 self._settle(Faults.STOPPED_EARLY, '%d failed, %d of %d processes left as they were'
@@ -264,7 +268,7 @@ class GroupRestart:
         comes = process is not None and comes_up(process)
         self._turns.note_coming(name, comes)
         if comes:
-            self._agenda.expect(name, self.clock.monotonic() + LOOK_EVERY)
+            self._agenda.expect(name, math.inf)
         else:
             self._agenda.forget(name)
 
@@ -281,7 +285,8 @@ class _Agenda:
     ones only the last time counts: so where many come up one by one, there is no pass for each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Any):
+        self.clock = clock
         self.changed: Set[str] = set()
         self._up: Set[str] = set()
         self._looks: Dict[str, float] = {}
@@ -293,10 +298,11 @@ class _Agenda:
         self._up.add(name)
 
     def expect(self, name: str, when: float, patient: bool = False) -> None:
-        """Let one go on at a time."""
+        """Let one go on at a time, or with all others at the next full second."""
         times, others = ((self._patient, self._looks) if patient else
                          (self._looks, self._patient))
-        times[name] = when
+        now = self.clock.monotonic()
+        times[name] = min(when, now + LOOK_EVERY - now % LOOK_EVERY)
         others.pop(name, None)
 
     def forget(self, name: str) -> None:
@@ -311,8 +317,9 @@ class _Agenda:
         return min(min(self._looks.values(), default=math.inf),
                    max(self._patient.values(), default=math.inf))
 
-    def take(self, now: float) -> Set[str]:
+    def take(self) -> Set[str]:
         """Return which ones go on now."""
+        now = self.clock.monotonic()
         names = self.changed | self._up
         self.changed.clear()
         self._up.clear()

@@ -17,10 +17,6 @@ from supervisor_restarter.restart.slot import SEEN_DOWN, THEIRS, Phase, Slot
 # What a story waits for: that something changes, its turn, that its process may be spawned.
 CHANGE, TURN, SPAWN = 'change', 'turn', 'spawn'
 
-# How long a story is left alone where nothing tells of a change, in seconds. supervisord looks at
-# each process once a second too (supervisor/supervisord.py: runforever).
-LOOK_EVERY = 1.0
-
 OLD_CONFIGURATION = 'started by somebody else, with its old configuration'
 
 
@@ -336,10 +332,9 @@ class _View:
         raise Failed(Faults.START_FAILED, why)
 
     def next_look(self) -> float:
-        """Return when it is to go on at the latest, in monotonic seconds."""
+        """Return when time alone lets it go on, in monotonic seconds; infinity for never."""
         slot, clock = self.slot, self.times.clock
-        now, second = clock.monotonic(), slot.second
-        when = now + LOOK_EVERY - now % LOOK_EVERY  # one pass looks at all
+        now, when, second = clock.monotonic(), math.inf, slot.second
         for process in (slot.process,) if second is None else (slot.process, second):
             if process.get_state() in CHANGING_STATES:
                 # supervisor/process.py: transition asks for more than startsecs, hence the

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 
 from supervisor_restarter.daemon import readiness
 from supervisor_restarter.daemon.listeners import Address, Table, target
-from supervisor_restarter.restart.slot_restart import LOOK_EVERY
+from supervisor_restarter.restart.group_restart import LOOK_EVERY
 
 # Added to the id of a process, it is that of its child, which is in the same process group.
 CHILD = 10 ** 6
