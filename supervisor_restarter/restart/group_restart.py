@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 
 from supervisor.states import ProcessStates, SupervisorStates
 
-from supervisor_restarter.daemon.states import comes_up
+from supervisor_restarter.daemon.states import comes_up, next_change
 from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.handover import HandOver, check_surge, name_of_slot
 from supervisor_restarter.restart.pacing import Times, Turns, pacing_for
@@ -268,7 +268,7 @@ class GroupRestart:
         comes = process is not None and comes_up(process)
         self._turns.note_coming(name, comes)
         if comes:
-            self._agenda.expect(name, math.inf)
+            self._agenda.expect(name, next_change(process, self.clock))
         else:
             self._agenda.forget(name)
 

@@ -89,6 +89,24 @@ def test_the_spawns_of_a_restart_make_no_pass_due(world, restarts):
     assert restarts.due() == pytest.approx(1.0, abs=0.01)
 
 
+# What is kept, and comes up meanwhile
+
+def restart_some(world, restarts, names, settings, **kept):
+    """Begin with some processes of web, of which one more is kept; see `World.add`."""
+    world.add('kept', **kept)
+    plan = plans.limited(restarts, 'web', None, names, only_running=False)
+    restart = restarts.begin('web', settings, plan)
+    restarts.advance(everything=False)
+    return restart
+
+
+def test_when_time_alone_brings_a_kept_one_up_a_pass_is_due(world, restarts):
+    restart_some(world, restarts, ['web_0'], SLOW._replace(max_unavailable=Limit(1)),
+                 state=ProcessStates.STARTING, startsecs=0.4)
+    assert restarts.due() == pytest.approx(0.4, abs=0.01)
+    assert world['web_0'].state == ProcessStates.RUNNING
+
+
 # A pass has a bound, whatever the number of restarts
 
 @pytest.fixture
