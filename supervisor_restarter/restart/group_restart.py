@@ -92,7 +92,7 @@ class GroupRestart:
         if self._down or self._turns.next():
             return 0.0
         deadline = math.inf if self.outcome else self._turns.deadline(self._active.values())
-        seconds = min(self._agenda.due(), deadline) - self.clock.monotonic()
+        seconds = min(self._agenda.due(len(self._active)), deadline) - self.clock.monotonic()
         orphans = math.inf if self._active else self._orphans.due()
         if not self._active and not self._turns.go_on and orphans == math.inf:
             return 0.0  # it can end: it has settled, or there was nothing to do
@@ -293,7 +293,7 @@ class _Agenda:
         self._patient: Dict[str, float] = {}
 
     def note_up(self, name: str) -> None:
-        """Let a patient one, which is up now, go on when nothing else is expected any more."""
+        """Let a patient one, which is up now, go on when all that are active are up."""
         self.forget(name)
         self._up.add(name)
 
@@ -310,9 +310,11 @@ class _Agenda:
         self._looks.pop(name, None)
         self._patient.pop(name, None)
 
-    def due(self) -> float:
-        """Return when the next pass is due; a time that is past means at once."""
-        if self.changed or (self._up and not self._looks and not self._patient):
+    def due(self, active: int) -> float:
+        """Return when the next pass is due, while so many are active; a time that is past means
+        at once.
+        """
+        if self.changed or (self._up and len(self._up) >= active):
             return -math.inf
         return min(min(self._looks.values(), default=math.inf),
                    max(self._patient.values(), default=math.inf))

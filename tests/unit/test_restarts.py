@@ -100,11 +100,31 @@ def restart_some(world, restarts, names, settings, **kept):
     return restart
 
 
+def come_up(world, restarts, name):
+    """Let an old process end, and the new one be RUNNING."""
+    world[name].config.startsecs = 0.2
+    world[name].die()
+    restarts.advance(everything=False)
+    world.clock.forward(0.201)
+    world[name].transition()
+
+
 def test_when_time_alone_brings_a_kept_one_up_a_pass_is_due(world, restarts):
     restart_some(world, restarts, ['web_0'], SLOW._replace(max_unavailable=Limit(1)),
                  state=ProcessStates.STARTING, startsecs=0.4)
     assert restarts.due() == pytest.approx(0.4, abs=0.01)
     assert world['web_0'].state == ProcessStates.RUNNING
+
+
+def test_the_end_does_not_wait_for_a_kept_one(world, restarts):
+    restart = restart_some(world, restarts, ['web_0', 'web_1'], SLOW,
+                           state=ProcessStates.STARTING, startsecs=10)
+    come_up(world, restarts, 'web_0')
+    assert restarts.due() > 0
+    come_up(world, restarts, 'web_1')
+    assert restarts.due() == 0
+    restarts.advance(everything=False)
+    assert restart.outcome is True
 
 
 # A pass has a bound, whatever the number of restarts
