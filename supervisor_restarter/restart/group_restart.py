@@ -108,12 +108,16 @@ class GroupRestart:
 
     # what others tell
 
-    def changed(self, name: str, running: bool) -> None:
-        """Note that a process has changed its state; `running`: it is RUNNING now."""
+    def changed(self, name: str, running: bool, starting: bool = False) -> None:
+        """Note that a process has changed its state; `running`, `starting`: it is that now."""
         name = name if name in self._stories or name in self._kept else name_of_slot(name)
-        if running and name in self._stories and self._is_patient(self.report.slots[name]):
+        if name in self._kept:
+            self._agenda.changed.add(name)
+        elif name not in self._stories or starting:
+            pass  # a story knows whom it has spawned, and waits for nobody who is spawned
+        elif running and self._is_patient(self.report.slots[name]):
             self._agenda.note_up(name)
-        elif name in self._stories or name in self._kept:
+        else:
             self._agenda.changed.add(name)
 
     def cancel(self) -> None:

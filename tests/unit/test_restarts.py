@@ -127,6 +127,21 @@ def test_the_end_does_not_wait_for_a_kept_one(world, restarts):
     assert restart.outcome is True
 
 
+def test_a_kept_one_that_somebody_else_restarts_counts_as_down(world, restarts):
+    restart_some(world, restarts, ['web_0', 'web_1'], SLOW._replace(max_unavailable=Limit(1)))
+    world['kept'].stop()
+    world['kept'].die()
+    restarts.advance(everything=False)
+    world['kept'].spawn()
+    come_up(world, restarts, 'web_1')
+    restarts.advance(everything=False)
+    assert world['web_0'].state == ProcessStates.RUNNING
+    world.clock.forward(1.0)
+    world['kept'].transition()
+    restarts.advance(everything=False)
+    assert world['web_0'].state == ProcessStates.STOPPING
+
+
 # A pass has a bound, whatever the number of restarts
 
 @pytest.fixture
