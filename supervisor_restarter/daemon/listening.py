@@ -101,11 +101,13 @@ class Own:
     def obstacle(self) -> str:
         """Return why an answer says nothing of the process, as a sentence; empty if it does."""
         try:
-            at = self.listeners.table().at(self.address)
+            return self._obstacle(self.listeners.table().at(self.address))
         except CannotSee:
             return ''
         except OSError as why:
             return 'cannot be seen: %s' % why.strerror
+
+    def _obstacle(self, at: Set[int]) -> str:
         if not at:
             return 'nobody listens on %s' % str(self.address)
         shared = _of_supervisord(self.process)

@@ -258,6 +258,18 @@ def test_where_it_may_not_be_looked_into_a_socket_that_was_not_there_before_is_i
     assert own.obstacle() == ''
 
 
+@pytest.mark.parametrize('question', ['table', 'held', 'owner'])
+def test_where_there_are_no_descriptors_to_see_whose_it_is_that_is_the_obstacle(
+        machine, monkeypatch, question):
+    own = machine.own()
+    machine.listen(STRANGER, PORT)
+
+    def refuse(*asked):
+        raise OSError(24, 'Too many open files')
+    monkeypatch.setattr(machine, question, refuse)
+    assert own.obstacle() == 'cannot be seen: Too many open files'
+
+
 def test_where_nobody_tells_it_is_said_so(machine):
     machine.blind = True
     own = machine.own()
