@@ -14,7 +14,8 @@ _FOUND_DOWN = (*DOWN_STATES, ProcessStates.STOPPING)
 
 # How long a process stays down that somebody else was stopping at the call, in seconds. Their call
 # must see it down, or it waits for ever; it looks when the main loop turns, at most every 0.05 s
-# (supervisor/rpcinterface.py: stopProcessGroup, killall.delay).
+# (supervisor/rpcinterface.py: stopProcessGroup, killall.delay). The loop may be held meanwhile, so
+# it has to turn twice in that time.
 SEEN_DOWN = 0.2
 
 # How long a process may stay down that somebody else stops during the restart, in seconds. They may
@@ -217,15 +218,10 @@ class Slot:
             self.logs.part()
             self.logs = None
 
-    def can_be_spawned(self, wall: float) -> bool:
-        """Whether it is down, and has been seen down by callers that wait for that.
-
-        `wall` is Supervisor's time, `time.time()`.
-        """
-        if self.state not in DOWN_STATES or self.process.pid:
-            return False
-        return (self.state_at_call != ProcessStates.STOPPING
-                or not 0 <= wall - self.process.laststop < SEEN_DOWN)
+    @property
+    def can_be_spawned(self) -> bool:
+        """Whether its process is down."""
+        return self.state in DOWN_STATES and not self.process.pid
 
     def replaced_by_somebody_else(self) -> bool:
         """Whether somebody else, or Supervisor's autorestart, has replaced the process of the call.

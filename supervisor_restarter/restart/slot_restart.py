@@ -2,7 +2,7 @@
 
 import math
 import traceback
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, List, Optional
 
 from supervisor.states import ProcessStates
 
@@ -224,6 +224,7 @@ class _View:
         self.processes = processes
         self.times = times
         self._up_pid = 0
+        self._seen_down: List[float] = []
 
     def look(self) -> None:
         """See what time has done to the processes. Raises Gone."""
@@ -250,7 +251,15 @@ class _View:
             raise Replaced
         if slot.state in UP_STATES and slot.process.pid != slot.pid_at_call:
             raise Failed(Faults.START_FAILED, OLD_CONFIGURATION)
-        return slot.can_be_spawned(self.times.clock.time())
+        return slot.can_be_spawned and (
+            slot.state_at_call != ProcessStates.STOPPING or self._has_been_seen_down())
+
+    def _has_been_seen_down(self) -> bool:
+        """Whether callers that wait for it to be down have had the time to see that."""
+        now = self.times.clock.monotonic()
+        if not self._seen_down or now >= self._seen_down[-1] + SEEN_DOWN / 2:
+            self._seen_down.append(now)
+        return len(self._seen_down) > 2
 
     def others_may_follow(self) -> bool:
         """Whether others of the old process's group may be about to end, such as the child of a

@@ -473,6 +473,14 @@ def test_a_stop_of_somebody_else_has_time_to_see_its_process_down():
     assert restart.after(0.11).history == [('spawn', 'a')]
 
 
+def test_a_stop_of_somebody_else_has_that_time_though_the_main_loop_is_held_meanwhile():
+    world = World()
+    world.add('a', ProcessStates.STOPPING)
+    restart = Restart(world).down('a').after(5.0)
+    assert world.history == []
+    assert restart.passes(0.11).spawned == ['a']
+
+
 def test_a_stop_is_not_taken_for_a_new_one_when_the_system_clock_is_set_back():
     world = World()
     world.add('a', ProcessStates.STOPPING)
