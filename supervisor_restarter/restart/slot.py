@@ -12,10 +12,10 @@ from supervisor_restarter.restart.plan import Action, Plan, Planned
 
 _FOUND_DOWN = (*DOWN_STATES, ProcessStates.STOPPING)
 
-# How long a process stays down that somebody else was stopping at the call, in seconds. Their call
-# must see it down, or it waits for ever; it looks when the main loop turns, at most every 0.05 s
-# (supervisor/rpcinterface.py: stopProcessGroup, killall.delay). The loop may be held meanwhile, so
-# it has to turn twice in that time.
+# How long a process stays down that somebody else was stopping at the call, or had stopped no
+# longer ago than this, in seconds. Their call must see it down, or it waits for ever; it looks when
+# the main loop turns, at most every 0.05 s (supervisor/rpcinterface.py: stopProcessGroup,
+# killall.delay). The loop may be held meanwhile, so it has to turn twice in that time.
 SEEN_DOWN = 0.2
 
 # How long a process may stay down that somebody else stops during the restart, in seconds. They may

@@ -225,6 +225,11 @@ class _View:
         self.times = times
         self._up_pid = 0
         self._seen_down: List[float] = []
+        # Whether somebody else may wait for the process to be down, which they were stopping at the
+        # call, or had just stopped.
+        self._others_wait = slot.state_at_call == ProcessStates.STOPPING or (
+            slot.state_at_call == ProcessStates.STOPPED
+            and 0 <= times.clock.time() - slot.process.laststop < SEEN_DOWN)
 
     def look(self) -> None:
         """See what time has done to the processes. Raises Gone."""
@@ -251,8 +256,7 @@ class _View:
             raise Replaced
         if slot.state in UP_STATES and slot.process.pid != slot.pid_at_call:
             raise Failed(Faults.START_FAILED, OLD_CONFIGURATION)
-        return slot.can_be_spawned and (
-            slot.state_at_call != ProcessStates.STOPPING or self._has_been_seen_down())
+        return slot.can_be_spawned and (not self._others_wait or self._has_been_seen_down())
 
     def _has_been_seen_down(self) -> bool:
         """Whether callers that wait for it to be down have had the time to see that."""

@@ -55,6 +55,11 @@ class Witness:
         self.originals = dict(self.processes)
         self.successors: Dict[str, Recorded] = {}
         self.found = {name: (p.state, p.pid) for name, p in self.processes.items()}
+        # Somebody else may wait for these to be down.
+        self.others_wait = {name for name, p in self.processes.items()
+                            if p.state == ProcessStates.STOPPING or (
+                                p.state == ProcessStates.STOPPED
+                                and 0 <= self.machine.time() - p.laststop < SEEN_DOWN)}
         self.to_stop = sorted((self.rank(name) for name, (state, _) in self.found.items()
                                if state in (ProcessStates.RUNNING, ProcessStates.STARTING,
                                             ProcessStates.UNKNOWN)), reverse=True)
@@ -479,9 +484,7 @@ class Witness:
         if (name in self.stopped or self.found[name][0] in DOWN_STATES
                 or self.found[name][0] == ProcessStates.STOPPING):
             if process.state in DOWN_STATES and not process.pid and name not in self.renewed:
-                patience = 0.0
-                if self.found[name][0] == ProcessStates.STOPPING:
-                    patience = 1.5 * SEEN_DOWN
+                patience = 1.5 * SEEN_DOWN if name in self.others_wait else 0.0
                 down_since = self.down_since.setdefault(name, machine.now)
                 followed = min(self.followed(name), down_since + patience + TO_FOLLOW)
                 patience = max(patience, followed - down_since + TO_FOLLOW / 20)

@@ -473,6 +473,16 @@ def test_a_stop_of_somebody_else_has_time_to_see_its_process_down():
     assert restart.after(0.11).history == [('spawn', 'a')]
 
 
+@pytest.mark.parametrize('seconds, spawned', [(0.0, []), (1.0, ['a'])])
+def test_so_has_a_stop_that_has_brought_it_down_just_before_the_call(seconds, spawned):
+    world = World()
+    world.add('a', ProcessStates.STOPPING).die()
+    world.clock.forward(seconds)
+    restart = Restart(world)
+    assert restart.spawned == spawned
+    assert restart.passes(0.31).spawned == ['a']
+
+
 def test_a_stop_of_somebody_else_has_that_time_though_the_main_loop_is_held_meanwhile():
     world = World()
     world.add('a', ProcessStates.STOPPING)
