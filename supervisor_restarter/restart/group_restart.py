@@ -134,11 +134,8 @@ class GroupRestart:
         else:
             self.give_up('removed during its restart', Faults.BAD_GROUP)
 
-    def advance(self, everything: bool = True, seconds: float = SLICE) -> None:
-        """Make one pass, of about `seconds` at most; `due` tells when the next one is.
-
-        With `everything` false only those stories go on that have a reason to.
-        """
+    def advance(self, seconds: float = SLICE) -> None:
+        """Make one pass, of about `seconds` at most; `due` tells when the next one is."""
         if self.finished:
             return
         if (self.supervisord.options.mood < SupervisorStates.RUNNING
@@ -146,7 +143,7 @@ class GroupRestart:
             self.group_removed()
         else:
             until = self.clock.monotonic() + seconds
-            all_seen = self._look(everything, until)
+            all_seen = self._look(until)
             self._spawn(until)
             self._check_time()
             if all_seen:  # else one may be down that nobody counts
@@ -155,13 +152,10 @@ class GroupRestart:
 
     # the steps of a pass
 
-    def _look(self, everything: bool, until: float) -> bool:
+    def _look(self, until: float) -> bool:
         """Return whether there was time to look at all that have changed."""
         all_seen = True
-        names = self._agenda.take()
-        if everything:
-            names.update(self._kept, self.report.slots)
-        for name in sorted(names):
+        for name in sorted(self._agenda.take()):
             if name in self._kept:
                 self._look_at_kept(name)
             elif self.clock.monotonic() < until:

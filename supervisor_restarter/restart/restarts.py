@@ -8,6 +8,7 @@ import traceback
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from supervisor import events
+from supervisor.states import SupervisorStates
 
 from supervisor_restarter.daemon.children import reap
 from supervisor_restarter.daemon.configuration import take_over
@@ -147,21 +148,22 @@ class Restarts:
         """Whether none is running."""
         return not self._running
 
-    def advance(self, everything: bool = True) -> None:
+    def advance(self) -> None:
         """Make one pass of each that is due; see `GroupRestart.advance`.
 
         They share its time. Where they are many, some have to wait for the next pass, which is then
-        due at once; with `everything`, none has.
+        due at once. When supervisord stops, all end at once.
         """
         until = self._collect()
-        due = [name for name in self._running if everything or self._due(name) <= 0]
+        stops = self.supervisord.options.mood < SupervisorStates.RUNNING
+        due = [name for name in self._running if stops or self._due(name) <= 0]
         for name in due:
             restart = self._running.pop(name)
             self._running[name] = restart
             with self._given_up(restart):  # a finished restart does nothing
-                restart.advance(everything, SLICE / len(due))
+                restart.advance(SLICE / len(due))
             self._note_if_finished(name)
-            if not everything and self.clock.monotonic() >= until:
+            if not stops and self.clock.monotonic() >= until:
                 break
         if not any(restart.settings.max_surge for restart in self._running.values()):
             self._event_names.rest()

@@ -270,7 +270,7 @@ class AnUpdate(Simulated):
         else:
             self.witness = Witness(self.machine, begun, self.group)
             self.watch(begun)
-        self.mainloop.turn()
+        self.mainloop.make_pass()
 
     @rule(file=FILE)
     def the_file_is_changed(self, file):
@@ -288,7 +288,7 @@ class AnUpdate(Simulated):
             self.restarts.cancel('web')
         except RPCError as refused:
             assert refused.code == Faults.NO_RESTART and self.witness.restart.finished
-        self.mainloop.turn()
+        self.mainloop.make_pass()
 
     @rule(seconds=st.sampled_from([0.001, 0.3, 1.1, 6.0, 30.0]))
     def time_passes(self, seconds):

@@ -248,7 +248,7 @@ def test_while_supervisord_stops_it_says_so(supervisord, server):
 
 def test_a_restart_is_begun_and_watched_and_cancelled(server, interface):
     assert server.press(asked={'group': 'web', 'options': {'max_unavailable': 1}}).status == 200
-    interface._mainloop.turn()
+    interface._mainloop.make_pass()
     told = server.status('?group=web')
     assert told['restarting'] == 1
     restart = told['groups'][0]['restart']
