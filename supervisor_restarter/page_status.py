@@ -7,8 +7,8 @@ from supervisor.states import ProcessStates, getProcessStateDescription
 
 from supervisor_restarter.options import Configured
 from supervisor_restarter.restart.faults import RPCError
-from supervisor_restarter.restart.handover import PREDECESSOR, SUCCESSOR
 from supervisor_restarter.restart.pacing import pacing_for
+from supervisor_restarter.restart.slot import PREDECESSOR, SUCCESSOR
 
 # One answer holds supervisord's main loop only for so long that nobody notices, so it has at most
 # so many groups, processes of one group, processes of all of them, and faults of one group.
