@@ -15,7 +15,7 @@ from supervisor_restarter.restart.processes import Orphans, Processes
 from supervisor_restarter.restart.report import Report
 from supervisor_restarter.restart.settings import Settings
 from supervisor_restarter.restart.slot import Phase, Slot, name_of_slot
-from supervisor_restarter.restart.slot_restart import SPAWN, TURN, SlotRestart
+from supervisor_restarter.restart.slot_restart import SPAWN, SlotRestart
 
 # How long the work of one pass may hold supervisord's main loop, in seconds.
 SLICE = 0.04
@@ -196,10 +196,7 @@ class GroupRestart:
     def _give_turns(self, until: float) -> None:
         turn = self._turns.next()
         while turn:
-            slot = self._turns.take()
-            if self._stories[slot.name].waits_for != TURN:
-                self._go_on(slot)
-            self._go_on(slot, turn)
+            self._go_on(self._turns.take(), turn)
             turn = self._turns.next() if self.clock.monotonic() < until else ''
 
     def _conclude(self) -> None:
