@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 
 from supervisor.states import ProcessStates, SupervisorStates
 
-from supervisor_restarter.daemon.states import comes_up
+from supervisor_restarter.daemon.states import comes_up, next_change
 from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.pacing import Times, Turns, pacing_for
 from supervisor_restarter.restart.plan import Action, Plan, to_restart
@@ -97,7 +97,7 @@ class GroupRestart:
         if self._down or self._turns.next():
             return 0.0
         deadline = math.inf if self.outcome else self._turns.deadline(self._active.values())
-        seconds = min(self._agenda.due(), deadline) - self.clock.monotonic()
+        seconds = min(self._agenda.due(len(self._active)), deadline) - self.clock.monotonic()
         orphans = math.inf if self._active else self._orphans.due()
         if not self._active and not self._turns.go_on and orphans == math.inf:
             return 0.0  # it can end: it has settled, or there was nothing to do
@@ -114,12 +114,16 @@ class GroupRestart:
 
     # what others tell
 
-    def changed(self, name: str, running: bool) -> None:
-        """Note that a process has changed its state; `running`: it is RUNNING now."""
+    def changed(self, name: str, running: bool, starting: bool = False) -> None:
+        """Note that a process has changed its state; `running`, `starting`: it is that now."""
         name = name if name in self._stories or name in self._kept else name_of_slot(name)
-        if running and name in self._stories and self._is_patient(self.report.slots[name]):
+        if name in self._kept:
+            self._agenda.changed.add(name)
+        elif name not in self._stories or starting:
+            pass  # a story knows whom it has spawned, and waits for nobody who is spawned
+        elif running and self._is_patient(self.report.slots[name]):
             self._agenda.note_up(name)
-        elif name in self._stories or name in self._kept:
+        else:
             self._agenda.changed.add(name)
 
     def cancel(self) -> None:
@@ -265,7 +269,7 @@ class GroupRestart:
         comes = process is not None and comes_up(process)
         self._turns.note_coming(name, comes)
         if comes:
-            self._agenda.expect(name, math.inf)
+            self._agenda.expect(name, next_change(process, self.clock))
         else:
             self._agenda.forget(name)
 
@@ -290,7 +294,7 @@ class _Agenda:
         self._patient: Dict[str, float] = {}
 
     def note_up(self, name: str) -> None:
-        """Let a patient one, which is up now, go on when nothing else is expected any more."""
+        """Let a patient one, which is up now, go on when all that are active are up."""
         self.forget(name)
         self._up.add(name)
 
@@ -307,9 +311,11 @@ class _Agenda:
         self._looks.pop(name, None)
         self._patient.pop(name, None)
 
-    def due(self) -> float:
-        """Return when the next pass is due; a time that is past means at once."""
-        if self.changed or (self._up and not self._looks and not self._patient):
+    def due(self, active: int) -> float:
+        """Return when the next pass is due, while so many are active; a time that is past means
+        at once.
+        """
+        if self.changed or (self._up and len(self._up) >= active):
             return -math.inf
         return min(min(self._looks.values(), default=math.inf),
                    max(self._patient.values(), default=math.inf))

@@ -244,12 +244,13 @@ class Restarts:
     def _on_process_state(self, event: events.ProcessStateEvent) -> None:
         group = event.process.group
         restart = group and self._running.get(group.config.name)
-        if restart and not isinstance(event, events.ProcessStateStartingEvent):
+        if restart:
             # In Supervisor 4.2.0 the event comes before the process has its new state, so that the
             # event's class tells.
             with self._given_up(restart):
                 restart.changed(event.process.config.name,
-                                isinstance(event, events.ProcessStateRunningEvent))
+                                isinstance(event, events.ProcessStateRunningEvent),
+                                isinstance(event, events.ProcessStateStartingEvent))
 
     def _on_group_removed(self, event: events.ProcessGroupRemovedEvent) -> None:
         # At once, since the client that has removed it may add it again right after

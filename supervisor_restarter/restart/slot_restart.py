@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterator, Optional
 
 from supervisor.states import ProcessStates
 
-from supervisor_restarter.daemon.states import CHANGING_STATES, UP_STATES, time_to_change
+from supervisor_restarter.daemon.states import CHANGING_STATES, UP_STATES, next_change
 from supervisor_restarter.restart.faults import Failed, Faults
 from supervisor_restarter.restart.handover import HandOver
 from supervisor_restarter.restart.pacing import START_FIRST, STOP_FIRST, Times
@@ -355,12 +355,8 @@ class _View:
         slot, clock = self.slot, self.times.clock
         now, when, second = clock.monotonic(), math.inf, slot.second
         for process in (slot.process,) if second is None else (slot.process, second):
-            if process.get_state() in CHANGING_STATES:
-                # supervisor/process.py: transition asks for more than startsecs, hence the
-                # millisecond.
-                seconds = time_to_change(process) - clock.time()
-                when = min(when, now + max(0.0, seconds) + 0.001)
-            elif process.get_state() != ProcessStates.RUNNING:
+            when = min(when, next_change(process, clock))
+            if process.get_state() not in (*CHANGING_STATES, ProcessStates.RUNNING):
                 when = min(when, now + SEEN_DOWN / 2)
         if slot.phase == Phase.STOPPING and slot.orphaned:
             when = min(when, now + FOLLOWING)
