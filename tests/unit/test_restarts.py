@@ -96,7 +96,7 @@ def restart_some(world, restarts, names, settings, **kept):
     world.add('kept', **kept)
     plan = plans.limited(restarts, 'web', None, names, only_running=False)
     restart = restarts.begin('web', settings, plan)
-    restarts.advance(everything=False)
+    restarts.advance()
     return restart
 
 
@@ -104,7 +104,7 @@ def come_up(world, restarts, name):
     """Let an old process end, and the new one be RUNNING."""
     world[name].config.startsecs = 0.2
     world[name].die()
-    restarts.advance(everything=False)
+    restarts.advance()
     world.clock.forward(0.201)
     world[name].transition()
 
@@ -123,7 +123,7 @@ def test_the_end_does_not_wait_for_a_kept_one(world, restarts):
     assert restarts.due() > 0
     come_up(world, restarts, 'web_1')
     assert restarts.due() == 0
-    restarts.advance(everything=False)
+    restarts.advance()
     assert restart.outcome is True
 
 
@@ -131,14 +131,14 @@ def test_a_kept_one_that_somebody_else_restarts_counts_as_down(world, restarts):
     restart_some(world, restarts, ['web_0', 'web_1'], SLOW._replace(max_unavailable=Limit(1)))
     world['kept'].stop()
     world['kept'].die()
-    restarts.advance(everything=False)
+    restarts.advance()
     world['kept'].spawn()
     come_up(world, restarts, 'web_1')
-    restarts.advance(everything=False)
+    restarts.advance()
     assert world['web_0'].state == ProcessStates.RUNNING
     world.clock.forward(1.0)
     world['kept'].transition()
-    restarts.advance(everything=False)
+    restarts.advance()
     assert world['web_0'].state == ProcessStates.STOPPING
 
 
