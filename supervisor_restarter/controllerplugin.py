@@ -113,10 +113,14 @@ class RestarterControllerPlugin(ControllerPluginBase):
     def _command(self, action: str, arg: str) -> None:
         try:
             asked = parse(shlex.split(arg), action)
-            if asked is None:
-                return self._show_help(action)
-            if not asked.names:
+            if asked is not None and not asked.names:
                 raise ValueError('a group name is needed')
+        except ValueError as why:
+            self._fail('Error: %s' % why)
+            return self._show_help(action)
+        if asked is None:
+            return self._show_help(action)
+        try:
             if self.ctl.upcheck():
                 self._carry_out(asked)
         except xmlrpc.client.ProtocolError as why:
@@ -126,12 +130,9 @@ class RestarterControllerPlugin(ControllerPluginBase):
             self._fail(login_trouble(options.serverurl, options.username, options.password))
         except NoSuchName as why:
             self._fail('Error: %s' % why)
-        except ValueError as why:
-            self._fail('Error: %s' % why)
-            self._show_help(action)
         except xmlrpc.client.Fault as why:
             self._fail('ERROR (%s)' % why.faultString)
-        except TROUBLE as why:
+        except (*TROUBLE, ValueError) as why:
             self._fail(connection_trouble(self.ctl.options.serverurl, why))
         return None
 

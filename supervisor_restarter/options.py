@@ -51,8 +51,8 @@ def from_config(options: Dict[str, str], warn: Callable[[str], None]) -> Configu
     values: Dict[str, Dict[str, Any]] = {'': {}}
     page = False
     for name, value in sorted(options.items()):
-        group, _, option = name.rpartition('.')
-        if option in _OPTIONS:
+        group, dot, option = name.rpartition('.')
+        if option in _OPTIONS and bool(group) == bool(dot):
             values.setdefault(group, {})[option] = _parse(_OPTIONS, option, value, name)
         elif name in _PLUGIN_OPTIONS:
             page = _parse(_PLUGIN_OPTIONS, name, value, name)
@@ -214,5 +214,6 @@ _FLAGS = {
     'reread': (_yes_or_no, 'a boolean'),
     'dry_run': (_yes_or_no, 'a boolean'),
     'resume': (_yes_or_no, 'a boolean'),
-    'processes': (_names_of_processes, 'an array of the names of processes in the group'),
+    'processes': (_names_of_processes,
+                  'an array of the names of processes in the group, at least one'),
 }

@@ -207,11 +207,9 @@ def trouble(options: RestartOptions, why: Exception) -> Any:
     """Return the sentences for what is wrong with the connection, and the exit status."""
     if isinstance(why, xmlrpc.client.ProtocolError) and why.errcode == 401:
         return [refusal(options)], FAULT
-    if isinstance(why, NO_CONNECTION):
-        return [connection_trouble(options.serverurl, why)], DISCONNECTED
-    if isinstance(why, TROUBLE):
-        return [connection_trouble(options.serverurl, why)], HTTP_ERROR
-    return ['%s: %s' % (options.serverurl, why)], FAULT  # a URL that cannot be used
+    status = (DISCONNECTED if isinstance(why, NO_CONNECTION) else
+              HTTP_ERROR if isinstance(why, TROUBLE) else FAULT)
+    return [connection_trouble(options.serverurl, why)], status
 
 
 def refusal(options: RestartOptions) -> str:

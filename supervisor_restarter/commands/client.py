@@ -178,4 +178,6 @@ def connection_trouble(url: str, why: Exception) -> str:
         return '%s closed the connection; supervisord may be stopping' % url
     if isinstance(why, OSError):
         return '%s: %s' % (url, why.strerror or why)
+    if isinstance(why, ValueError):  # a URL that cannot be used
+        return '%s: %s' % (url, why)
     return '%s does not answer as supervisord does (%s)' % (url, type(why).__name__)

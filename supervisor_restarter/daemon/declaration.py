@@ -58,15 +58,15 @@ def declared(environment: Any) -> Optional[Declaration]:
         return None
     host = environment.get(HOST_VARIABLE)
     if host is not None and not re.fullmatch(r'[A-Za-z0-9._-]+(:[0-9]{1,5})?', host):
-        raise ValueError("%s = '%s': it %s" % (HOST_VARIABLE, shown(host), ALLOWED_HOST))
+        raise ValueError('%s = %s: it %s' % (HOST_VARIABLE, shown(repr(host)), ALLOWED_HOST))
     try:
         declaration = _parse(value, host)
         if declaration.notifies and 'NOTIFY_SOCKET' in environment:
             raise _Wrong('NOTIFY_SOCKET is in the environment of its configuration too')
         return declaration
     except _Wrong as why:
-        raise ValueError("%s = '%s': %s; it %s" % (
-            VARIABLE, shown(value), why, ALLOWED)) from None
+        raise ValueError('%s = %s: %s; it %s' % (
+            VARIABLE, shown(repr(value)), why, ALLOWED)) from None
 
 
 class _Wrong(ValueError):
