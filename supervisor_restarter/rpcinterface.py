@@ -24,7 +24,7 @@ from supervisor_restarter.text import kind, shown
 
 API_VERSION = '3.3'
 
-# Where the factory of a section of ours may be.
+# The modules in which a section of ours may name its factory.
 _OUR_MODULES = (__package__, __name__, 'supervisor.plugins.restarter')
 
 
@@ -55,8 +55,8 @@ class _RPCMethod:
 class RestarterNamespaceRPCInterface:
     """Restarts process groups in the time that the processes themselves need.
 
-    supervisord makes one for each of its HTTP servers; `restarts` and `mainloop` are theirs
-    together.
+    supervisord makes one for each of its HTTP servers; they share `restarts`, `mainloop` and
+    `configured`.
     """
 
     def __init__(self, supervisord: Any, restarts: Restarts, mainloop: MainLoop,

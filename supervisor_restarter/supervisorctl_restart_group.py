@@ -69,10 +69,10 @@ HTTP_ERROR = 10
 MOST_FAILED = 125
 INTERRUPTED = 130
 
-# What else than a restart can be done with a group.
+# What can be done with a group instead of a restart.
 OTHER_ACTIONS = {'--update': UPDATE, '--cancel': CANCEL, '--info': INFO}
 
-# Which supervisord is meant, and who asks; a password is not for others to read.
+# The options that say which supervisord is meant, and who asks; not the password, which is secret.
 CONNECTION = ('-c', '--configuration', '-s', '--serverurl', '-u', '--username')
 
 

@@ -33,7 +33,7 @@ _PAST = {'keep': 'kept', 'add': 'added', 'remove': 'removed', 'replace': 'replac
 class Line(NamedTuple):
     """One line about a group, or about one of its processes; `code` is 0 without a fault.
 
-    Without a subject it is about all.
+    With an empty subject it is about all groups.
     """
 
     subject: str
@@ -52,9 +52,9 @@ class Line(NamedTuple):
 class Report(NamedTuple):
     """What became of a call for one group.
 
-    `outcome` is what it came to where it has no fault, and `said` is how that is told if not just
-    so. `faults` and `warnings` are structs of code, text, group and name, `plan` is that of an
-    update, and `info` what getRestartInfo told who asked for it.
+    `outcome` is its result where it has no fault, and `said` the text for that where it is
+    another. `faults` and `warnings` are structs of code, text, group and name, `plan` is that of
+    an update, and `info` the answer of getRestartInfo where the command asks for it.
     """
 
     group: str
@@ -66,10 +66,7 @@ class Report(NamedTuple):
     info: Optional[Dict[str, Any]] = None
 
     def lines(self) -> List[Line]:
-        """Return a line for each thing that there is to say, that of the group being the last.
-
-        Of `info` it is the first.
-        """
+        """Return the lines to print. That of the group is the last one; of `info`, the first."""
         if self.info is not None:
             return _info_lines(self.group, self.info)
         if self.faults:
@@ -143,7 +140,7 @@ def _info_lines(group: str, info: Dict[str, Any]) -> List[Line]:
 
 
 def missing_sections(methods: List[str]) -> List[str]:
-    """Return a sentence for each namespace that supervisord would have to have, and has not."""
+    """Return a sentence for each namespace that supervisord needs, and does not have."""
     there = {name.split('.')[0] for name in methods}
     return ['supervisord does not have the %s namespace: add a section [rpcinterface:%s] with "%s" '
             'to its configuration and restart supervisord.' % (name, name, factory)

@@ -1,4 +1,4 @@
-"""A command line carried out: which errands it takes, and what to say of them."""
+"""Carries a command line out: makes its errands, and says how they went."""
 
 import contextlib
 import sys

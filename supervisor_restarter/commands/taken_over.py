@@ -1,7 +1,7 @@
 """supervisorctl's own commands restart and update, carried out by the plugin.
 
 What they print, and how supervisorctl exits, is Supervisor's own code: its command runs with a
-namespace that tells what has been done already. What the plugin cannot do, Supervisor's own does.
+namespace that tells what has been done already. Where the plugin cannot, Supervisor's own does it.
 """
 
 import contextlib
