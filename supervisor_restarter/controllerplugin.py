@@ -10,7 +10,7 @@ from supervisor.datatypes import boolean
 from supervisor.supervisorctl import ControllerPluginBase, LSBInitExitStatuses
 
 from supervisor_restarter.commands import command, output, side_by_side
-from supervisor_restarter.commands.client import (
+from supervisor_restarter.commands.connection import (
     SECTIONS,
     TROUBLE,
     connection_trouble,

@@ -40,7 +40,7 @@ from supervisor.options import ClientOptions
 
 from supervisor_restarter import __version__
 from supervisor_restarter.commands import command, output, side_by_side
-from supervisor_restarter.commands.client import (
+from supervisor_restarter.commands.connection import (
     NO_CONNECTION,
     TROUBLE,
     connection_trouble,

@@ -10,15 +10,7 @@ from typing import Any, Dict, Generator, List, NamedTuple, Optional
 
 from supervisor.xmlrpc import Faults
 
-from supervisor_restarter.commands.client import (
-    PLANNED,
-    Report,
-    carried_out,
-    failed,
-    missing_sections,
-    older,
-    told,
-)
+from supervisor_restarter.commands.connection import missing_sections, older
 from supervisor_restarter.commands.names import Target
 from supervisor_restarter.commands.options import (
     CANCEL,
@@ -29,6 +21,7 @@ from supervisor_restarter.commands.options import (
     as_typed,
     newer,
 )
+from supervisor_restarter.commands.reports import PLANNED, Report, carried_out, failed, told
 
 # Where the whole file is applied: what is done with a group that is new in it, or gone.
 ADD, REMOVE = 'add', 'remove'
