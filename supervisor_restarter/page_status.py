@@ -7,8 +7,8 @@ from supervisor.states import ProcessStates, getProcessStateDescription
 
 from supervisor_restarter.options import Configured
 from supervisor_restarter.restart.faults import RPCError
-from supervisor_restarter.restart.handover import PREDECESSOR, SUCCESSOR
 from supervisor_restarter.restart.pacing import pacing_for
+from supervisor_restarter.restart.slot import PREDECESSOR, SUCCESSOR
 
 # The main loop of supervisord waits while an answer is made. So an answer has at most so many
 # groups, processes of one group, processes of all groups, and faults of one group.

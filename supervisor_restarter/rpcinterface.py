@@ -18,7 +18,7 @@ from supervisor_restarter.daemon.readiness import Readiness
 from supervisor_restarter.daemon.start import keep_from_starting
 from supervisor_restarter.page import Page
 from supervisor_restarter.restart.faults import Faults, RPCError
-from supervisor_restarter.restart.plan import Action, Plan
+from supervisor_restarter.restart.plan import Plan
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.text import kind, shown
 
@@ -154,7 +154,7 @@ class RestarterNamespaceRPCInterface:
                              call.settings.only_running)
         if call.dry_run:
             return [slot.struct() for slot in plan.slots]
-        done = [slot.name for slot in plan.slots if slot.action != Action.KEEP]
+        done = [slot.name for slot in plan.to_do]
         return self._begin(group, call, plan, done)
 
     @_RPCMethod

@@ -9,17 +9,19 @@ from supervisor.states import ProcessStates, SupervisorStates
 
 from supervisor_restarter.daemon.states import comes_up
 from supervisor_restarter.restart.faults import Faults
-from supervisor_restarter.restart.handover import HandOver, check_surge, name_of_slot
 from supervisor_restarter.restart.pacing import Times, Turns, pacing_for
 from supervisor_restarter.restart.plan import Action, Plan, to_restart
 from supervisor_restarter.restart.processes import Orphans, Processes
 from supervisor_restarter.restart.report import Report
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.slot import Phase, Slot, slots_of
-from supervisor_restarter.restart.slot_restart import SPAWN, TURN, SlotRestart
+from supervisor_restarter.restart.slot import Phase, Slot, name_of_slot
+from supervisor_restarter.restart.slot_restart import SPAWN, SlotRestart
 
 # How long the work of one pass may hold supervisord's main loop, in seconds.
 SLICE = 0.04
+
+# How long a call may look at processes before the restart begins, in seconds.
+AT_CALL = 0.02
 
 # How long a story is left alone where nothing tells of a change, in seconds. supervisord looks at
 # each process once a second too (supervisor/supervisord.py: runforever).
@@ -51,17 +53,20 @@ class GroupRestart:
         self.settings = settings
         self.clock = clock
         self.plan = plan or to_restart(group)
-        slots = {slot.name: slot for slot in slots_of(group, self.plan, readiness)}
         self._agenda = _Agenda(clock)
         self._processes = Processes(supervisord, group, self.plan, readiness, settings.delay,
                                     self._agenda.changed.add)
-        if settings.max_surge:
-            check_surge(slots, self._processes, clock)
+        slots = {slot.name: slot for slot in self._processes.slots()}
         self._times = Times(settings, slots.values(), clock)
         self.report = Report(self.name, slots, self._times.began, self._processes.log)
-        hand_over = HandOver(self._processes, clock)
-        self._stories = {name: SlotRestart(slot, self._processes, hand_over, self.report,
-                                           self._times) for name, slot in slots.items()}
+        self._stories = {name: SlotRestart(slot, self._processes, self.report, self._times)
+                         for name, slot in slots.items()}
+        if settings.max_surge:
+            # Of many processes only the first ones are looked at; the others at their turn.
+            until = clock.monotonic() + AT_CALL
+            for name, story in self._stories.items():
+                if slots[name].may_surge:
+                    story.hand_over.check(slots, clock.monotonic() < until)
         pacing = pacing_for(settings, self.plan.size)
         self.way = str(pacing)  # in words
         self._turns = Turns(pacing, slots.values(), self._times, self.report)
@@ -100,7 +105,8 @@ class GroupRestart:
 
     def info(self) -> Dict[str, Any]:
         """Return the struct of `getRestartInfo`."""
-        return self.report.info(self._active.values(), self._times)
+        return self.report.info(self.clock.monotonic(), (
+            self._stories[name].view.awaited() for name in list(self._active)))
 
     def slots(self) -> List[Dict[str, Any]]:
         """Return the array `slots` of that struct."""
@@ -190,10 +196,7 @@ class GroupRestart:
     def _give_turns(self, until: float) -> None:
         turn = self._turns.next()
         while turn:
-            slot = self._turns.take()
-            if self._stories[slot.name].waits_for != TURN:
-                self._go_on(slot)
-            self._go_on(slot, turn)
+            self._go_on(self._turns.take(), turn)
             turn = self._turns.next() if self.clock.monotonic() < until else ''
 
     def _conclude(self) -> None:

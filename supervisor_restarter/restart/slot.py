@@ -1,14 +1,12 @@
 """The place of one process in its group: what is known of it in a restart."""
 
 import math
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, List, Tuple
 
-from supervisor.options import make_namespec
 from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.states import DOWN_STATES, UP_STATES
-from supervisor_restarter.restart.faults import CannotRestart
-from supervisor_restarter.restart.plan import Action, Plan, Planned
+from supervisor_restarter.restart.plan import Action, Planned
 
 _FOUND_DOWN = (*DOWN_STATES, ProcessStates.STOPPING)
 
@@ -16,6 +14,9 @@ _FOUND_DOWN = (*DOWN_STATES, ProcessStates.STOPPING)
 # must see it down, or it waits for ever; it looks when the main loop turns, at most every 0.05 s
 # (supervisor/rpcinterface.py: stopProcessGroup, killall.delay).
 SEEN_DOWN = 0.2
+
+# What is added to the name of a slot for the second process that it has for a while.
+SUCCESSOR, PREDECESSOR = '.new', '.old'
 
 # How long a process may stay down that somebody else stops during the restart, in seconds. They may
 # be about to start it again, or to remove its group.
@@ -125,6 +126,11 @@ class Slot:
     def second(self) -> Any:
         """The second process of a surge, or None."""
         return self.successor if self.predecessor is None else self.predecessor
+
+    @property
+    def second_names(self) -> Tuple[str, str]:
+        """The names that its second process has, before the hand-over and after it."""
+        return self.name + SUCCESSOR, self.name + PREDECESSOR
 
     @property
     def newest(self) -> Any:
@@ -242,21 +248,12 @@ class Slot:
             or (self.state == ProcessStates.STOPPED and self.process.administrative_stop))
 
 
-def slots_of(group: Any, plan: Plan, readiness: Any) -> Iterator[Slot]:
-    """Make a slot for each process with which the plan does something.
-
-    `readiness` says what a program declares; without it nothing is declared. Raises CannotRestart.
-    """
-    for planned in plan.having(Action.REPLACE, Action.ADD, Action.REMOVE):
-        declared: Optional[Any] = None
-        if readiness is not None and planned.runs:
-            try:
-                declared = readiness.declared(planned.config)
-            except ValueError as why:
-                raise CannotRestart('%s: %s' % (
-                    make_namespec(group.config.name, planned.name), why)) from None
-        process = group.processes.get(planned.name) or planned.config.make_process(group)
-        yield Slot(planned, process, declared or None)
+def name_of_slot(second: str) -> str:
+    """Return the name of the slot whose second process has a name; else that name."""
+    for suffix in (SUCCESSOR, PREDECESSOR):
+        if second.endswith(suffix):
+            return second[:-len(suffix)]
+    return second
 
 
 def count(slots: Any) -> Dict[str, int]:

@@ -2,7 +2,7 @@
 
 import math
 import traceback
-from typing import Any, Iterator, Optional
+from typing import Any, Dict, Iterator, Optional
 
 from supervisor.states import ProcessStates
 
@@ -16,6 +16,9 @@ from supervisor_restarter.restart.slot import SEEN_DOWN, THEIRS, Phase, Slot
 
 # What a story waits for: that something changes, its turn, that its process may be spawned.
 CHANGE, TURN, SPAWN = 'change', 'turn', 'spawn'
+
+# How long a process may take to leave before that is worth a word, in seconds.
+LONG = 1.0
 
 OLD_CONFIGURATION = 'started by somebody else, with its old configuration'
 
@@ -31,7 +34,7 @@ class Replaced(Exception):
 class SlotRestart:
     """The story of one slot.
 
-        story = SlotRestart(slot, processes, hand_over, report, times)
+        story = SlotRestart(slot, processes, report, times)
         story.go_on()                # until it waits; `waits_for` says for what
         story.go_on(STOP_FIRST)      # it was its turn
         assert slot.phase == Phase.STOPPING
@@ -40,11 +43,10 @@ class SlotRestart:
     restart may settle.
     """
 
-    def __init__(self, slot: Slot, processes: Processes, hand_over: HandOver, report: Report,
-                 times: Times):
+    def __init__(self, slot: Slot, processes: Processes, report: Report, times: Times):
         self.slot = slot
         self.processes = processes
-        self.hand_over = hand_over
+        self.hand_over = HandOver(slot, processes, times.clock)
         self.report = report
         self.times = times
         self.view = _View(slot, processes, times)
@@ -121,7 +123,7 @@ class SlotRestart:
         slot = self.slot
         self.processes.note(slot, surge=True)
         self.processes.configs.prepare(slot)
-        self.hand_over.start_successor(slot)
+        self.hand_over.start_successor()
         self._move(Phase.STARTING)
         while not self.view.successor_is_up():
             yield CHANGE
@@ -129,11 +131,11 @@ class SlotRestart:
                 self._move(Phase.WAITING)
                 yield from self._until_it_has_one_process()
                 return False
-        self.hand_over.hand_over(slot)
+        self.hand_over.hand_over()
         self._move(Phase.STOPPING)
         while slot.predecessor is not None:
             self.view.is_up(slot.process)
-            self.hand_over.let_go(slot)
+            self.hand_over.let_go()
             if slot.predecessor is not None:
                 yield CHANGE
                 self.view.look()
@@ -187,7 +189,7 @@ class SlotRestart:
         while slot.second is not None:
             try:
                 self.view.let_time_pass()
-                self.hand_over.let_go(slot)
+                self.hand_over.let_go()
             except Failed as why:
                 self.processes.log('warn', '%s: its second process: %s' % (
                     slot.name, why.explanation))
@@ -330,6 +332,23 @@ class _View:
         if not slot.ready and slot.watch.in_the_way():
             why += '; ' + slot.watch.in_the_way()
         raise Failed(Faults.START_FAILED, why)
+
+    def awaited(self) -> Dict[str, Any]:
+        """Return what the slot waits for, as an entry of `awaiting` in the struct of
+        `getRestartInfo`; {} where that is not worth a word.
+        """
+        slot, times, now = self.slot, self.times, self.times.clock.monotonic()
+        told = {'name': slot.name, 'awaited': '', 'seen': '', 'phase': 'starting',
+                'seconds': now - slot.since, 'limit': 0.0}
+        if slot.is_awaited or slot.is_awaited_to_run:
+            limit = times.deadline_of(slot) - times.began_for(slot)
+            return dict(told, awaited=slot.watch.awaited, seen=slot.watch.seen, limit=limit)
+        if slot.phase == Phase.STOPPING and now - slot.since >= LONG:
+            return dict(told, phase='leaving', limit=slot.leaving.config.stopwaitsecs)
+        if slot.phase == Phase.STARTING and slot.up_since <= now:
+            return dict(told, phase='ready', seconds=now - slot.up_since,
+                        limit=times.min_ready_seconds)
+        return {}
 
     def next_look(self) -> float:
         """Return when time alone lets it go on, in monotonic seconds; infinity for never."""

@@ -15,7 +15,7 @@ from supervisor.states import RUNNING_STATES, ProcessStates
 
 from supervisor_restarter import plans
 from supervisor_restarter.restart.faults import Faults, RPCError
-from supervisor_restarter.restart.plan import Action, to_update
+from supervisor_restarter.restart.plan import Action
 from supervisor_restarter.restart.settings import Limit, Settings
 from tests.properties.machine import WHICH, Simulated, some_settings
 from tests.properties.searching import searches
@@ -336,7 +336,7 @@ class AnUpdate(Simulated):
         self.somebody_updates(Settings(timeout=60.0, max_unavailable=Limit(1)), False)
         self.everybody_behaves()
         self.time_passes(60.0)
-        plan = to_update(self.group, self.read())
+        plan = plans.to_update(self.group, self.read())
         assert {slot.action for slot in plan.slots} <= {Action.KEEP}, plan
         for slot in plan.slots:
             up = self.group.processes[slot.name].state == ProcessStates.RUNNING
