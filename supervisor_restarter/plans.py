@@ -1,4 +1,4 @@
-"""What a call plans for a group, or why that cannot be."""
+"""The plan of a call for a group, or the fault that says why there can be none."""
 
 from collections import Counter
 from typing import Any, Dict, Optional, Sequence
@@ -41,11 +41,11 @@ def from_file(restarts: Restarts, name: str, configs: Dict[str, Any],
 
 def limited(restarts: Restarts, name: str, plan: Optional[Plan], processes: Sequence[str],
             only_running: bool) -> Plan:
-    """Return a plan, or that of a whole restart, that leaves alone what a call wants so.
+    """Return the part of a plan that a call asks for; without a plan, of a restart of the group.
 
-    It is for these `processes`, where there are some, and with `only_running` it starts none that
-    is down on purpose. Raises RPCError: BAD_GROUP, RESTART_IN_PROGRESS; and INCORRECT_PARAMETERS
-    where there is no such process.
+    With `processes` it leaves all others as they are. With `only_running` it leaves the processes
+    that are down on purpose. Raises RPCError: BAD_GROUP, RESTART_IN_PROGRESS; and
+    INCORRECT_PARAMETERS where there is no such process.
     """
     group = restarts.idle_group(name)
     plan = plan or to_restart(group)

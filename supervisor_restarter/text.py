@@ -8,7 +8,7 @@ _KINDS = {bool: 'boolean', int: 'int', float: 'double', str: 'string', list: 'ar
 
 def shown(value: str, longest: int = 100) -> str:
     """Return text that a caller sent in a form that fits a message, and any XML parser."""
-    text = value if value.isprintable() else ascii(value)
+    text = value if value and value.isprintable() else ascii(value)
     return text if len(text) <= longest else text[:longest - 3] + '...'
 
 

@@ -33,7 +33,7 @@ class MainLoop:
     """Drives the restarts of a supervisord, as an entry of its socket map.
 
     `restarts` has `advance()`, `due()` in seconds, and `finished`. There is no pass within a pass:
-    who hears an event of one, and calls, has to wait for the next.
+    what another plugin calls at an event of one waits for the next.
     """
 
     def __init__(self, options: Any, restarts: Any):

@@ -238,7 +238,7 @@ class Restarts:
     def _group(self, name: str) -> Any:
         group = self.supervisord.process_groups.get(name)
         if group is None:
-            raise RPCError(Faults.BAD_GROUP, '%s: no such group' % (shown(name) or "''"))
+            raise RPCError(Faults.BAD_GROUP, '%s: no such group' % shown(name))
         return group
 
     def _on_process_state(self, event: events.ProcessStateEvent) -> None:

@@ -328,7 +328,7 @@ FORGED = {
 def test_a_forged_request_is_refused_and_told_why(supervisord, server, interface, sentence, forged):
     interface.updateProcessGroup = lambda name, options: pytest.fail('it is updated')
     sentence = sentence.format(**{'Origin': HERE, 'Host': HOST, **{
-        name: value or '' for name, value in forged.items()}})
+        name: value or "''" for name, value in forged.items()}})
     for button in ('restart', 'update', 'cancel'):
         if button == 'cancel':
             interface.restartProcessGroup('web', {'wait': False})

@@ -263,10 +263,10 @@ def test_one_that_cannot_when_it_is_its_turn_is_a_fault_and_serves_on():
 
 # Who is left behind
 
-def orphaned(names, settings=SLOW, who='a', **each):
-    """Begin a restart of processes of which one leaves others of its process group behind."""
+def orphaned(names, settings=SLOW, **each):
+    """Begin a restart of processes of which a leaves others of its process group behind."""
     world, readiness = World(*names, **each), FakeReadiness()
-    readiness.orphaned = {world[who].pid}
+    readiness.orphaned = {world['a'].pid}
     return Restart(world, settings, readiness), readiness
 
 
