@@ -1,4 +1,4 @@
-"""One restart of one group: whose story goes on in a pass, and when the next pass is due."""
+"""One restart of one group: which slots go on in a pass, and when the next pass is due."""
 
 import bisect
 import math
@@ -37,8 +37,9 @@ class GroupRestart:
         assert restart.outcome is True
 
     `advance` is one pass: it lets the stories of the slots go on (see `SlotRestart`), and never
-    waits. It goes on with those that have changed, whose time has come, whose turn it is, and which
-    may be spawned. With TIMEOUT the `outcome` comes before the restart has finished.
+    waits. A story goes on when its process has changed, when its time has come, when it is its
+    turn, and when its process may be spawned. With TIMEOUT the `outcome` comes before the restart
+    has finished.
 
     `clock` gives `monotonic()` and, for Supervisor's own times, `time()`, as the module time does.
     `readiness` says what a program declares of its readiness, and sees it; without it, RUNNING is
@@ -156,7 +157,7 @@ class GroupRestart:
             all_seen = self._look(until)
             self._spawn(until)
             self._check_time()
-            if all_seen:  # else one may be down that nobody counts
+            if all_seen:  # else a process may be down that is not counted yet
                 self._give_turns(until)
                 self._conclude()
 
@@ -189,7 +190,7 @@ class GroupRestart:
                 self._active.values()):
             return
         for slot in [slot for slot in self._active.values() if slot.is_awaited]:
-            self._go_on(slot)  # for these there is a fault of their own
+            self._go_on(slot)  # these have a fault of their own: NOT_READY
         deadline = self._turns.deadline(self._active.values())
         if self.clock.monotonic() < deadline:
             return
@@ -282,7 +283,7 @@ class GroupRestart:
 class _Agenda:
     """Which stories go on in the next pass, and when that pass is due, in monotonic seconds.
 
-    Those that have `changed` go on at once, the others when their time has come. Of the patient
+    Stories that have `changed` go on at once, the others when their time has come. Of the patient
     ones only the last time counts: so where many come up one by one, there is no pass for each.
     """
 
@@ -294,12 +295,12 @@ class _Agenda:
         self._patient: Dict[str, float] = {}
 
     def note_up(self, name: str) -> None:
-        """Let a patient one, which is up now, go on when all that are active are up."""
+        """Let a patient story, whose process is up now, go on when all that are active are up."""
         self.forget(name)
         self._up.add(name)
 
     def expect(self, name: str, when: float, patient: bool = False) -> None:
-        """Let one go on at a time, or with all others at the next full second."""
+        """Let a story go on at a time, at the latest with all others at the next full second."""
         times, others = ((self._patient, self._looks) if patient else
                          (self._looks, self._patient))
         now = self.clock.monotonic()
@@ -307,7 +308,7 @@ class _Agenda:
         others.pop(name, None)
 
     def forget(self, name: str) -> None:
-        """Expect nothing of one by time alone."""
+        """Expect nothing of a story by time alone."""
         self._looks.pop(name, None)
         self._patient.pop(name, None)
 
