@@ -10,7 +10,7 @@ from supervisor.datatypes import boolean
 from supervisor.supervisorctl import ControllerPluginBase, LSBInitExitStatuses
 
 from supervisor_restarter.commands import command, output, side_by_side
-from supervisor_restarter.commands.client import (
+from supervisor_restarter.commands.connection import (
     SECTIONS,
     TROUBLE,
     connection_trouble,
@@ -90,12 +90,12 @@ class RestarterControllerPlugin(ControllerPluginBase):
         self._help_options(CANCEL)
 
     def do_help(self, arg: str) -> None:
-        """Show the help of the commands, or of one; nothing of what is not ours."""
+        """Show the help of our commands, or of one of them; nothing for any other command."""
         if not arg or hasattr(self, 'help_' + arg):
             ControllerPluginBase.do_help(self, arg)
 
     def complete(self, text: str, state: int, line: Any = None) -> Any:
-        """Return what the text may become, as readline asks for it; see supervisorctl's own."""
+        """Return the completion of `text` with the number `state`; None after the last one."""
         if line is None:
             import readline  # as supervisorctl does: not every Python has it
             line = readline.get_line_buffer()
@@ -108,15 +108,19 @@ class RestarterControllerPlugin(ControllerPluginBase):
         matches += [name + ' ' for name in self._names(':' in text) if name.startswith(text)]
         return matches[state] if state < len(matches) else None
 
-    # the commands' inside
+    # how a command is carried out
 
     def _command(self, action: str, arg: str) -> None:
         try:
             asked = parse(shlex.split(arg), action)
-            if asked is None:
-                return self._show_help(action)
-            if not asked.names:
+            if asked is not None and not asked.names:
                 raise ValueError('a group name is needed')
+        except ValueError as why:
+            self._fail('Error: %s' % why)
+            return self._show_help(action)
+        if asked is None:
+            return self._show_help(action)
+        try:
             if self.ctl.upcheck():
                 self._carry_out(asked)
         except xmlrpc.client.ProtocolError as why:
@@ -126,12 +130,9 @@ class RestarterControllerPlugin(ControllerPluginBase):
             self._fail(login_trouble(options.serverurl, options.username, options.password))
         except NoSuchName as why:
             self._fail('Error: %s' % why)
-        except ValueError as why:
-            self._fail('Error: %s' % why)
-            self._show_help(action)
         except xmlrpc.client.Fault as why:
             self._fail('ERROR (%s)' % why.faultString)
-        except TROUBLE as why:
+        except (*TROUBLE, ValueError) as why:
             self._fail(connection_trouble(self.ctl.options.serverurl, why))
         return None
 
@@ -206,8 +207,8 @@ def make_controllerplugin(controller: Any, **config: str) -> Optional[RestarterC
     """Make the commands for a supervisorctl.
 
     `config` are the options of the section [ctlplugin:restarter], as text: with `restart` and
-    `update` true, supervisorctl's own commands of that name go through the plugin. A wrong one is
-    a sentence, and supervisorctl ends. Where it is a supervisord's section that names this
+    `update` true, supervisorctl's own commands of that name go through the plugin. For a wrong
+    value supervisorctl ends with a sentence. Where it is a supervisord's section that names this
     factory, it returns None, and supervisord ends with a sentence before it has started.
     """
     if hasattr(controller, 'process_groups'):  # it is a supervisord

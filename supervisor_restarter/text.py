@@ -20,7 +20,7 @@ def shown_ends(value: str, longest: int) -> str:
 
 
 def _printable(value: str) -> str:
-    return value if value.isprintable() else ascii(value)
+    return value if value and value.isprintable() else ascii(value)
 
 
 def kind(value: Any) -> str:

@@ -21,10 +21,10 @@ def targets(names: List[str], infos: Callable[[], List[Dict[str, Any]]],
             is_group: Callable[[str], bool] = lambda name: False) -> List[Target]:
     """Return what the names mean, each group once, in their order.
 
-    `infos` asks supervisord for `getAllProcessInfo`. It is not asked where one name stands for
-    itself: supervisord then tells what there is to say of it. `is_group` is asked of a name among
-    several that no process has for its group: with numprocs = 0 there is none. Raises NoSuchName
-    for a name that matches nothing; `all` may be nothing.
+    `infos()` asks supervisord for `getAllProcessInfo`; not for one name that is no pattern, since
+    supervisord then says itself what is wrong with it. `is_group(name)` is called where one of
+    several names is that of no process's group: a group with numprocs = 0 has no process. Raises
+    NoSuchName for a name that matches nothing; `all` may match nothing.
     """
     group, process = _split(names[0])
     if len(names) == 1 and names[0] != 'all' and not _is_pattern(group + (process or '')):

@@ -6,12 +6,12 @@ from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional, S
 
 RESTART, UPDATE, INFO, CANCEL = 'restart', 'update', 'info', 'cancel'
 
-# What each face calls what it does.
+# The actions, as each face calls them.
 CONSOLE = {RESTART: 'a restart', UPDATE: '--update', INFO: '--info', CANCEL: '--cancel'}
 SUPERVISORCTL = {RESTART: 'restartgroup', UPDATE: 'updategroup', INFO: 'restartinfo',
                  CANCEL: 'cancelrestart'}
 
-# The version of the API that knows them all.
+# The first version of the API that knows all options below.
 API = (3, 3)
 
 

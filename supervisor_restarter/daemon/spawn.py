@@ -158,7 +158,7 @@ def _is_supervisors(function: Any) -> bool:
     return module in ('supervisor.process', 'supervisor.options')
 
 
-# with one
+# with a fork
 
 def _fork_safely(fork: Callable[[], int], options: Any, environment: Dict[str, str]) -> int:
     # Without a Python handler a signal does in the child what it should.
@@ -186,7 +186,7 @@ def _close_in_one_call(options: Any) -> None:
     options.close_fd = lambda first: os.closerange(first, minfds)
 
 
-# of every child of supervisord
+# for every child of supervisord
 
 _wakeup_descriptor = -1
 

@@ -403,6 +403,12 @@ def test_options_do_not_leak_from_one_command_of_the_shell_to_the_next(daemon):
     assert 'api-a: restarted' in shell.stdout
 
 
+def test_a_url_that_cannot_be_used_is_one_line_without_the_help_of_the_command(daemon):
+    done = daemon.supervisorctl('-s', 'ftp://127.0.0.1', 'restartgroup', 'web')
+    assert (done.returncode, done.stdout) == (
+        1, 'ftp://127.0.0.1: Unknown protocol for serverurl ftp://127.0.0.1\n')
+
+
 def test_a_supervisord_without_the_plugin_says_which_section_to_add_and_what_then():
     with Daemon(group('web', 1), plugin='', extra=COMMANDS) as daemon:
         done = daemon.supervisorctl('restartgroup', 'web')

@@ -284,7 +284,7 @@ def test_the_events_of_both_processes_turn_to_their_slot():
     restarts.advance()
     world['a.new'].die()
     assert restart.due() == 0
-    restarts.advance(everything=False)
+    restarts.advance()
     assert restart.finished and restarts.finished
 
 
@@ -326,7 +326,7 @@ def test_a_successor_that_somebody_stops_is_a_fault_and_the_old_one_serves():
 def test_a_slot_that_is_removed_takes_its_successor_along():
     restart = begin('ab')
     del restart.group.processes['b']
-    restart.advance()
+    restart.look()
     assert restart.history == [('spawn', 'b.new'), ('stop', 'b.new')]
     assert restart.down('b.new').history[2:] == BEGUN
     assert restart.names == ['a', 'a.new']

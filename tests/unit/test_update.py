@@ -159,7 +159,7 @@ def test_one_that_is_kept_and_on_its_way_up_counts_as_down(state, may_go):
     if not may_go:
         begun['b'].change_state(ProcessStates.RUNNING)
         begun.changed('b', running=True)
-        begun.advance(everything=False)
+        begun.advance()
         assert begun.stopped == ['a']
 
 
