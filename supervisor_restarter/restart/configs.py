@@ -52,9 +52,20 @@ class Configs:
         (supervisor/process.py: transition, autorestart). Raises OSError.
         """
         self.prepare(slot)
-        slot.process = slot.config.make_process(self.group)
+        slot.process = self.make_process(slot, slot.config)
         self.group.processes[slot.name] = slot.process
         self.note()
+
+    def make_process(self, slot: Slot, config: Any) -> Any:
+        """Return another process for a slot, with what other plugins have added to its process.
+
+        What they have put in the place of Supervisor's methods needs that, as `spawn` of supvisors.
+        """
+        process = config.make_process(self.group)
+        for name, value in vars(slot.process).items():
+            if not hasattr(process, name):
+                setattr(process, name, value)
+        return process
 
     def add(self, slot: Slot) -> None:
         """Add the process of a slot, which was spawned, to the group, if it is not there."""

@@ -57,7 +57,7 @@ class HandOver:
         config = _named(slot, slot.config, SUCCESSOR)
         config.environment = dict({'SUPERVISOR_PROCESS_NAME': slot.name},
                                   **(config.environment or {}))
-        slot.successor = config.make_process(self.group)
+        slot.successor = self.processes.configs.make_process(slot, config)
         slot.logs = SharedLogs(slot.name, same_logs(slot.process.config, config),
                                functools.partial(self.processes.changed, slot.name), self.clock)
         try:

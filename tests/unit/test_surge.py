@@ -60,6 +60,16 @@ def test_the_slot_keeps_the_very_configuration_that_it_had(own, name):
     assert (world['a.old'].config.stopwaitsecs, world['a.old'].config.name) == (77, 'a.old')
 
 
+def test_a_successor_has_what_another_plugin_has_added_to_the_old_process():
+    world = World('a')
+    old = world['a']
+    old.theirs, old.laststop, old.stop_report = {'disabled': False}, 5, list
+    Restart(world, SURGE)
+    new = world['a.new']
+    assert new.theirs is old.theirs
+    assert (new.laststop, new.config.name, 'stop_report' in vars(new)) == (0, 'a.new', False)
+
+
 def test_one_that_is_ready_takes_over_before_it_is_running_and_the_restart_waits_for_that():
     restart, seen = begin('a', readiness=FakeReadiness(a=URL), startsecs=5), []
     events.subscribe(events.ProcessStateRunningEvent, lambda event: seen.append(

@@ -202,8 +202,11 @@ def test_what_is_down_and_is_to_run_is_started_with_its_new_configuration(state)
 
 
 def test_what_is_down_and_is_not_to_run_has_its_new_configuration_and_stays_down():
-    done = Update(found(a=ProcessStates.EXITED), 'a=replace!')
+    world = found(a=ProcessStates.EXITED)
+    world['a'].theirs = 'of another plugin'
+    done = Update(world, 'a=replace!')
     assert (done.outcome, done.history, done.says) == (True, [], 'A')
+    assert world['a'].theirs == 'of another plugin'
     assert done.states == {'a': 'STOPPED'}  # supervisord does not start it, whatever its status
 
 
