@@ -60,14 +60,17 @@ class HandOver:
         slot.successor = self.processes.configs.make_process(slot, config)
         slot.logs = SharedLogs(slot.name, same_logs(slot.process.config, config),
                                functools.partial(self.processes.changed, slot.name), self.clock)
+        # As every process, it is in its group when the first event is about it.
+        self.group.processes[config.name] = slot.successor
         try:
             self.processes.spawn(slot, slot.successor)
         finally:
-            # A process whose spawn raised is not for supervisord to start
-            # (supervisor/process.py: transition, autostart).
             if slot.successor.laststart:
-                self.group.processes[config.name] = slot.successor
                 slot.logs.join(slot.process, slot.successor)
+            else:
+                # A process whose spawn raised is not for supervisord to start
+                # (supervisor/process.py: transition, autostart).
+                self.group.processes.pop(config.name, None)
 
     def hand_over(self) -> None:
         """Give the slot to its successor; the old process is its predecessor then. Raises Failed.

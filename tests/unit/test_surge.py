@@ -60,13 +60,16 @@ def test_the_slot_keeps_the_very_configuration_that_it_had(own, name):
     assert (world['a.old'].config.stopwaitsecs, world['a.old'].config.name) == (77, 'a.old')
 
 
-def test_a_successor_has_what_another_plugin_has_added_to_the_old_process():
+def test_another_plugin_finds_the_successor_in_its_group_with_what_it_has_added_to_the_old_one():
     world = World('a')
     old = world['a']
     old.theirs, old.laststop, old.stop_report = {'disabled': False}, 5, list
+    found = []
+    events.subscribe(events.ProcessStateStartingEvent, lambda event: found.append(
+        event.process.group.processes.get(event.process.config.name)))
     Restart(world, SURGE)
     new = world['a.new']
-    assert new.theirs is old.theirs
+    assert (new.theirs, found) == (old.theirs, [new])
     assert (new.laststop, new.config.name, 'stop_report' in vars(new)) == (0, 'a.new', False)
 
 
