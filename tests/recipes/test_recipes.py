@@ -70,6 +70,8 @@ RECIPES = {recipe.name or recipe.heading: recipe for recipe in [
     Recipe('uvicorn, several workers', 'uvicorn', 'shop.py', apps.ASGI, web=True),
     Recipe('uWSGI, a shared socket', 'uwsgi', 'shop.py', apps.WSGI, web=True),
     Recipe('node', 'node', 'server.js', apps.NODE, apps.BROKEN_NODE, web=True),
+    Recipe('node, a shared socket', 'node', 'server.js', apps.NODE_SHARED, apps.BROKEN_NODE,
+           web=True),
     Recipe('puma', 'puma', 'config.ru', apps.RACK, apps.BROKEN_RUBY, web=True),
     Recipe('php-fpm', 'php-fpm', 'php-fpm.conf', apps.PHP_FPM, apps.BROKEN_PHP_FPM),
     Recipe('nginx', 'nginx', 'nginx.conf', apps.NGINX, apps.BROKEN_NGINX, web=True),
