@@ -60,17 +60,14 @@ class HandOver:
         slot.successor = self.processes.configs.make_process(slot, config)
         slot.logs = SharedLogs(slot.name, same_logs(slot.process.config, config),
                                functools.partial(self.processes.changed, slot.name), self.clock)
-        # As every process, it is in its group when the first event is about it.
+        # As every process, it is in its group when the first event is about it. One whose spawn
+        # raises is let go at once, since supervisord would start it
+        # (supervisor/process.py: transition, autostart).
         self.group.processes[config.name] = slot.successor
         try:
             self.processes.spawn(slot, slot.successor)
         finally:
-            if slot.successor.laststart:
-                slot.logs.join(slot.process, slot.successor)
-            else:
-                # A process whose spawn raised is not for supervisord to start
-                # (supervisor/process.py: transition, autostart).
-                self.group.processes.pop(config.name, None)
+            slot.logs.join(slot.process, slot.successor)
 
     def hand_over(self) -> None:
         """Give the slot to its successor; the old process is its predecessor then. Raises Failed.
