@@ -175,7 +175,11 @@ def test_updategroup_all_covers_the_whole_file(command, tmp_path):
             assert (done.returncode, done.stderr) == (0, '')
             return done.stdout.splitlines()
 
-        assert said('all') == ['old: nothing to do, 1 kept', 'web: nothing to do, 2 kept']
+        done = daemon.command(*command, 'all', 'nope')
+        assert done.returncode and done.stdout + done.stderr == (
+            'Error: nope: no such group; nothing is done\n')
+        for names in (['all'], ['web', 'all', 'o*']):
+            assert said(*names) == ['old: nothing to do, 1 kept', 'web: nothing to do, 2 kept']
         daemon.write_configuration('\n'.join([
             group('web', 2, environment='KEY="2"'), group('new-a', 1),
             group('new-b', 2, autostart='false')]))
