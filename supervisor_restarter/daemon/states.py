@@ -1,5 +1,6 @@
 """What Supervisor's states say of a process."""
 
+import math
 from typing import Any
 
 from supervisor.datatypes import RestartUnconditionally
@@ -31,13 +32,16 @@ def comes_up(process: Any) -> bool:
     return state in (ProcessStates.STARTING, ProcessStates.BACKOFF)
 
 
-def time_to_change(process: Any) -> float:
-    """Return when time alone changes the state of a process that is STARTING or STOPPING.
+def next_change(process: Any, clock: Any) -> float:
+    """Return when time alone changes the state of a process that is STARTING or STOPPING, in
+    monotonic seconds; infinity for another state.
 
-    That is Supervisor's time, `time.time()`. Ask after `transition()`, which corrects the times of
-    a process when the system clock was set back (supervisor/process.py:
-    _check_and_adjust_for_system_clock_rollback).
+    Ask after `transition()`, which corrects the times of a process when the system clock was set
+    back (supervisor/process.py: _check_and_adjust_for_system_clock_rollback).
     """
-    if process.get_state() == ProcessStates.STARTING:
-        return process.laststart + process.config.startsecs
-    return process.delay
+    if process.get_state() not in CHANGING_STATES:
+        return math.inf
+    wall = (process.laststart + process.config.startsecs
+            if process.get_state() == ProcessStates.STARTING else process.delay)
+    # supervisor/process.py: transition asks for more than startsecs, hence the millisecond.
+    return clock.monotonic() + max(0.0, wall - clock.time()) + 0.001

@@ -23,8 +23,8 @@ class Configs:
     def prepare(self, slot: Slot) -> None:
         """Make the new configuration of a slot ready for use. Raises OSError.
 
-        Automatic log files get their names; a slot that has such a file goes on with it. To prepare
-        it twice is no harm.
+        Automatic log files get their names; a slot that has such a file goes on with it. It may be
+        prepared twice.
         """
         old, new = slot.process.config, slot.config
         if old is new and slot.name in self.group.processes:
@@ -39,7 +39,7 @@ class Configs:
         new.create_autochildlogs()
 
     def apply(self, slot: Slot) -> None:
-        """Let the process of a slot, which is down, have its new configuration. Raises OSError."""
+        """Give the process of a slot, which is down, its new configuration. Raises OSError."""
         if not slot.has_new_configuration or slot.name not in self.group.processes:
             self.prepare(slot)
             slot.process.config = slot.config
@@ -48,7 +48,7 @@ class Configs:
     def apply_without_start(self, slot: Slot) -> None:
         """Let a slot have a process that was never started, with its new configuration.
 
-        By the exit status of the old one, and a new configuration, supervisord might start it
+        supervisord might start the old one, by its exit status and the new configuration
         (supervisor/process.py: transition, autorestart). Raises OSError.
         """
         self.prepare(slot)

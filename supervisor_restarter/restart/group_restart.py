@@ -1,4 +1,4 @@
-"""One restart of one group: whose story goes on in a pass, and when the next pass is due."""
+"""One restart of one group: which slots go on in a pass, and when the next pass is due."""
 
 import bisect
 import math
@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 
 from supervisor.states import ProcessStates, SupervisorStates
 
-from supervisor_restarter.daemon.states import comes_up
+from supervisor_restarter.daemon.states import comes_up, next_change
 from supervisor_restarter.restart.faults import Faults
 from supervisor_restarter.restart.pacing import Times, Turns, pacing_for
 from supervisor_restarter.restart.plan import Action, Plan, to_restart
@@ -37,8 +37,9 @@ class GroupRestart:
         assert restart.outcome is True
 
     `advance` is one pass: it lets the stories of the slots go on (see `SlotRestart`), and never
-    waits. It goes on with those that have changed, whose time has come, whose turn it is, and which
-    may be spawned. With TIMEOUT the `outcome` comes before the restart has finished.
+    waits. A story goes on when its process has changed, when its time has come, when it is its
+    turn, and when its process may be spawned. With TIMEOUT the `outcome` comes before the restart
+    has finished.
 
     `clock` gives `monotonic()` and, for Supervisor's own times, `time()`, as the module time does.
     `readiness` says what a program declares of its readiness, and sees it; without it, RUNNING is
@@ -97,7 +98,7 @@ class GroupRestart:
         if self._down or self._turns.next():
             return 0.0
         deadline = math.inf if self.outcome else self._turns.deadline(self._active.values())
-        seconds = min(self._agenda.due(), deadline) - self.clock.monotonic()
+        seconds = min(self._agenda.due(len(self._active)), deadline) - self.clock.monotonic()
         orphans = math.inf if self._active else self._orphans.due()
         if not self._active and not self._turns.go_on and orphans == math.inf:
             return 0.0  # it can end: it has settled, or there was nothing to do
@@ -114,12 +115,16 @@ class GroupRestart:
 
     # what others tell
 
-    def changed(self, name: str, running: bool) -> None:
-        """Note that a process has changed its state; `running`: it is RUNNING now."""
+    def changed(self, name: str, running: bool, starting: bool = False) -> None:
+        """Note that a process has changed its state; `running`, `starting`: it is that now."""
         name = name if name in self._stories or name in self._kept else name_of_slot(name)
-        if running and name in self._stories and self._is_patient(self.report.slots[name]):
+        if name in self._kept:
+            self._agenda.changed.add(name)
+        elif name not in self._stories or starting:
+            pass  # a story knows whom it has spawned, and waits for nobody who is spawned
+        elif running and self._is_patient(self.report.slots[name]):
             self._agenda.note_up(name)
-        elif name in self._stories or name in self._kept:
+        else:
             self._agenda.changed.add(name)
 
     def cancel(self) -> None:
@@ -152,7 +157,7 @@ class GroupRestart:
             all_seen = self._look(until)
             self._spawn(until)
             self._check_time()
-            if all_seen:  # else one may be down that nobody counts
+            if all_seen:  # else a process may be down that is not counted yet
                 self._give_turns(until)
                 self._conclude()
 
@@ -185,7 +190,7 @@ class GroupRestart:
                 self._active.values()):
             return
         for slot in [slot for slot in self._active.values() if slot.is_awaited]:
-            self._go_on(slot)  # for these there is a fault of their own
+            self._go_on(slot)  # these have a fault of their own: NOT_READY
         deadline = self._turns.deadline(self._active.values())
         if self.clock.monotonic() < deadline:
             return
@@ -265,7 +270,7 @@ class GroupRestart:
         comes = process is not None and comes_up(process)
         self._turns.note_coming(name, comes)
         if comes:
-            self._agenda.expect(name, math.inf)
+            self._agenda.expect(name, next_change(process, self.clock))
         else:
             self._agenda.forget(name)
 
@@ -278,7 +283,7 @@ class GroupRestart:
 class _Agenda:
     """Which stories go on in the next pass, and when that pass is due, in monotonic seconds.
 
-    Those that have `changed` go on at once, the others when their time has come. Of the patient
+    Stories that have `changed` go on at once, the others when their time has come. Of the patient
     ones only the last time counts: so where many come up one by one, there is no pass for each.
     """
 
@@ -290,12 +295,12 @@ class _Agenda:
         self._patient: Dict[str, float] = {}
 
     def note_up(self, name: str) -> None:
-        """Let a patient one, which is up now, go on when nothing else is expected any more."""
+        """Let a patient story, whose process is up now, go on when all that are active are up."""
         self.forget(name)
         self._up.add(name)
 
     def expect(self, name: str, when: float, patient: bool = False) -> None:
-        """Let one go on at a time, or with all others at the next full second."""
+        """Let a story go on at a time, at the latest with all others at the next full second."""
         times, others = ((self._patient, self._looks) if patient else
                          (self._looks, self._patient))
         now = self.clock.monotonic()
@@ -303,13 +308,15 @@ class _Agenda:
         others.pop(name, None)
 
     def forget(self, name: str) -> None:
-        """Expect nothing of one by time alone."""
+        """Expect nothing of a story by time alone."""
         self._looks.pop(name, None)
         self._patient.pop(name, None)
 
-    def due(self) -> float:
-        """Return when the next pass is due; a time that is past means at once."""
-        if self.changed or (self._up and not self._looks and not self._patient):
+    def due(self, active: int) -> float:
+        """Return when the next pass is due, while so many are active; a time that is past means
+        at once.
+        """
+        if self.changed or (self._up and len(self._up) >= active):
             return -math.inf
         return min(min(self._looks.values(), default=math.inf),
                    max(self._patient.values(), default=math.inf))

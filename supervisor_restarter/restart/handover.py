@@ -63,7 +63,7 @@ class HandOver:
         try:
             self.processes.spawn(slot, slot.successor)
         finally:
-            # One that raised is nothing that supervisord should try to start
+            # A process whose spawn raised is not for supervisord to start
             # (supervisor/process.py: transition, autostart).
             if slot.successor.laststart:
                 self.group.processes[config.name] = slot.successor
@@ -85,7 +85,7 @@ class HandOver:
         self.processes.log('info', '%s: %s takes over from %s' % (
             slot.name, _pid_of(new), _pid_of(old)))
         if new.get_state() == ProcessStates.RUNNING:
-            # It became so under another name; who follows the slot by its name is told now.
+            # It became so under another name; listeners that know the slot's name are told now.
             events.notify(events.ProcessStateRunningEvent(new, ProcessStates.STARTING))
 
     def let_go(self) -> None:

@@ -170,7 +170,7 @@ class Processes:
 
 
 class Orphans:
-    """The children of processes that have ended, as far as they have not followed them.
+    """The processes that run on in the process groups of processes that have ended.
 
     A process leads a process group of its own, so what is left of that has been left behind.
     """

@@ -7,7 +7,7 @@ from supervisor_restarter.daemon.states import BROKEN_STATES
 from supervisor_restarter.restart.faults import Failed, Fault, RPCError
 from supervisor_restarter.restart.slot import PENDING, PHASES, Phase, Slot, count
 
-# Of how many processes it is told what they wait for.
+# For how many processes at most `getRestartInfo` tells what they wait for.
 LONGEST = 200
 
 
@@ -15,12 +15,11 @@ class Report:
     """What is to be told of one restart.
 
     `slots` are all with which something is done, by name; `began` and `ended` are monotonic
-    seconds, `ended` is None while it runs. `faults` are those of processes;
-    `warnings` are what the caller should know besides;
-    `failed` counts those of them that were not broken before the call; `ending` is why nothing
-    more is begun: the restart settles. `outcome` is what the caller gets, None until that is known:
-    True, a list of faults (as structs), or an RPCError to raise. `log(level, message)` writes to
-    supervisord's log.
+    seconds, `ended` is None while it runs. `faults` are those of processes, `warnings` are what the
+    caller should know besides. `failed` counts the processes with a fault that were not FATAL or in
+    BACKOFF at the call. `ending` is why nothing more is begun: the restart settles. `outcome` is
+    what the caller gets, None until that is known: True, a list of faults (as structs), or an
+    RPCError to raise. `log(level, message)` writes to supervisord's log.
     """
 
     def __init__(self, group: str, slots: Dict[str, Slot], began: float,
@@ -71,7 +70,7 @@ class Report:
         self.outcome = self.outcome or self.ending.error()
 
     def left_as_they_were(self) -> int:
-        """Return how many processes of the call are up that nobody has told to stop."""
+        """Return how many processes of the call are up, and were not told to stop."""
         return sum(slot.has_old for slot in self.slots.values())
 
     def pending(self) -> str:

@@ -47,15 +47,16 @@ class _Last(NamedTuple):
 class Restarts:
     """The restarts of one supervisord: at most one runs for each group.
 
-    To the main loop they are one thing with `advance()`, `due()` and `finished`, and a bug in
-    one of them is nothing that they raise. `readiness` is handed to each; see `GroupRestart`.
+    The main loop uses `advance()`, `due()` and `finished`. A bug in one restart ends that, and is
+    not raised. `readiness` is handed to each; see `GroupRestart`.
     """
 
     def __init__(self, supervisord: Any, clock: Any = time, readiness: Any = None):
         self.supervisord = supervisord
         self.clock = clock
         self.readiness = readiness
-        self._running: Dict[str, GroupRestart] = {}  # whose last pass was longest ago stands first
+        # The restart whose last pass was longest ago stands first.
+        self._running: Dict[str, GroupRestart] = {}
         self._last: Dict[str, _Last] = {}
         # Until events.clear() (supervisor/supervisord.py: run). To unsubscribe while an event is
         # handed out would make another subscriber miss it (supervisor/events.py: notify).
@@ -87,10 +88,10 @@ class Restarts:
 
     def begin(self, name: str, settings: Settings, plan: Optional[Plan] = None,
               of: Optional[Sequence[str]] = None) -> GroupRestart:
-        """Begin to restart a group, or what else is planned; the first pass is yet to come.
+        """Begin the restart of a group, or what `plan` says; the first pass comes later.
 
-        `of` are the names of all that is to be done, where this call does some of it; None: all in
-        the plan. The rest can be resumed.
+        `of` are the names of all slots that are to be restarted, where this call does some of them;
+        None: all in the plan. The rest can be resumed.
 
         Raises RPCError: RESTART_IN_PROGRESS; BAD_GROUP where there is no such group;
         INCORRECT_PARAMETERS where the configuration of one of its processes does not allow it.
@@ -169,7 +170,7 @@ class Restarts:
             self._event_names.rest()
 
     def due(self) -> float:
-        """Return the seconds until one of them has something to do; see `GroupRestart.due`."""
+        """Return the seconds until a restart has something to do; see `GroupRestart.due`."""
         seconds = math.inf
         for name in list(self._running):
             seconds = min(seconds, self._due(name))
@@ -244,12 +245,13 @@ class Restarts:
     def _on_process_state(self, event: events.ProcessStateEvent) -> None:
         group = event.process.group
         restart = group and self._running.get(group.config.name)
-        if restart and not isinstance(event, events.ProcessStateStartingEvent):
+        if restart:
             # In Supervisor 4.2.0 the event comes before the process has its new state, so that the
             # event's class tells.
             with self._given_up(restart):
                 restart.changed(event.process.config.name,
-                                isinstance(event, events.ProcessStateRunningEvent))
+                                isinstance(event, events.ProcessStateRunningEvent),
+                                isinstance(event, events.ProcessStateStartingEvent))
 
     def _on_group_removed(self, event: events.ProcessGroupRemovedEvent) -> None:
         # At once, since the client that has removed it may add it again right after

@@ -40,7 +40,7 @@ PENDING = PHASES[:3]
 
 
 class Window:
-    """What a slot takes a place in: the processes that may be down, or those too many."""
+    """Where a slot takes a place: among those that may be down, or more than the group has."""
 
     DOWN = 'down'
     SURGE = 'surge'
@@ -55,10 +55,10 @@ class Slot:
     `predecessor` after it; `logs` is what both write to, `words` what the new one says.
     `declaration` is what the program declares of its readiness, and `noted` where the old process
     listened; `watch` sees whether the new process, whose process id is `watched`, is ready. `up`
-    says whether the new process was up when it was looked at last, `up_since` is the monotonic time
-    since when it is, before it has been so for `min_ready_seconds`. `told` is the id of the process
-    that the restart has told to stop; `orphaned` are the ids of processes that have ended, while
-    others of their process groups ran, with the monotonic times since when. `changes` are the
+    says whether the new process was up at the last look; `up_since` is the monotonic time since
+    when it is RUNNING and ready: after `min_ready_seconds` it is up. `told` is the id of the
+    process that the restart has told to stop; `orphaned` are the ids of processes that have ended,
+    while others of their process groups ran, with the monotonic times since when. `changes` are the
     phases that the slot has come to, with the monotonic times.
     """
 
@@ -134,7 +134,7 @@ class Slot:
 
     @property
     def newest(self) -> Any:
-        """The process that has the slot, or is to get it."""
+        """The successor; where there is none, the process that has the slot."""
         return self.process if self.successor is None else self.successor
 
     @property
@@ -175,13 +175,13 @@ class Slot:
 
     @property
     def is_awaited_to_run(self) -> bool:
-        """Whether of the new process nothing can be seen but that it is RUNNING, and it is not."""
+        """Whether the new process is STARTING, and is up when it is RUNNING."""
         return (self.phase == Phase.STARTING and self.ready and self.watch is not None
                 and not self.watch.early and self.newest.get_state() == ProcessStates.STARTING)
 
     @property
     def since(self) -> float:
-        """When it came to its phase, in monotonic seconds; it has been in one before."""
+        """When it came to its phase, in monotonic seconds; only where it has left its first one."""
         return self.changes[-1][1]
 
     @property
@@ -249,7 +249,7 @@ class Slot:
 
 
 def name_of_slot(second: str) -> str:
-    """Return the name of the slot whose second process has a name; else that name."""
+    """Return the slot's name for the name of a second process; any other name as it is."""
     for suffix in (SUCCESSOR, PREDECESSOR):
         if second.endswith(suffix):
             return second[:-len(suffix)]

@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterator, Optional
 
 from supervisor.states import ProcessStates
 
-from supervisor_restarter.daemon.states import CHANGING_STATES, UP_STATES, time_to_change
+from supervisor_restarter.daemon.states import CHANGING_STATES, UP_STATES, next_change
 from supervisor_restarter.restart.faults import Failed, Faults
 from supervisor_restarter.restart.handover import HandOver
 from supervisor_restarter.restart.pacing import START_FIRST, STOP_FIRST, Times
@@ -17,7 +17,7 @@ from supervisor_restarter.restart.slot import SEEN_DOWN, THEIRS, Phase, Slot
 # What a story waits for: that something changes, its turn, that its process may be spawned.
 CHANGE, TURN, SPAWN = 'change', 'turn', 'spawn'
 
-# How long a process may take to leave before that is worth a word, in seconds.
+# After how many seconds `getRestartInfo` tells of a process that has not left yet.
 LONG = 1.0
 
 OLD_CONFIGURATION = 'started by somebody else, with its old configuration'
@@ -28,7 +28,7 @@ class Gone(Exception):
 
 
 class Replaced(Exception):
-    """Somebody else, or Supervisor's autorestart, replaces the process: theirs counts."""
+    """Somebody else, or Supervisor's autorestart, replaces the process: that is the new one."""
 
 
 class SlotRestart:
@@ -39,7 +39,7 @@ class SlotRestart:
         story.go_on(STOP_FIRST)      # it was its turn
         assert slot.phase == Phase.STOPPING
 
-    After each `yield` the world may be another one: somebody else may have done anything, and the
+    After each `yield` the processes may be in any state, since others act on them too, and the
     restart may settle.
     """
 
@@ -184,7 +184,7 @@ class SlotRestart:
             self.view.look()
 
     def _until_it_has_one_process(self) -> Iterator[str]:
-        """However the story ends, no second process stays."""
+        """Wait until the slot has one process: however the story ends, no second one stays."""
         slot = self.slot
         while slot.second is not None:
             try:
@@ -219,7 +219,7 @@ class SlotRestart:
 
 
 class _View:
-    """What is seen of the processes of a slot, and what it means."""
+    """What can be seen of the processes of a slot: whether they are down, up, or gone."""
 
     def __init__(self, slot: Slot, processes: Processes, times: Times):
         self.slot = slot
@@ -228,13 +228,13 @@ class _View:
         self._up_pid = 0
 
     def look(self) -> None:
-        """See what time has done to the processes. Raises Gone."""
+        """Let time pass for the processes. Raises Gone where somebody else has removed them."""
         self.let_time_pass()
         if not self.processes.are_there(self.slot):
             raise Gone
 
     def let_time_pass(self) -> None:
-        """Do what the processes and their logs have waited for long enough to do."""
+        """Change the states that time alone changes; write what a log has held back long enough."""
         slot = self.slot
         if slot.logs is not None:
             slot.logs.look()
@@ -258,7 +258,7 @@ class _View:
         """Whether others of the old process's group may be about to end, such as the child of a
         shell. Until then they have what the new process needs: a port, a lock.
 
-        For one that has ended by itself nobody waits: supervisord would start it.
+        Where the old process has ended by itself they are not waited for: supervisord starts it.
         """
         now = self.times.clock.monotonic()
         self.note_orphans()
@@ -266,7 +266,7 @@ class _View:
             self.slot, now) and now < self.times.whole - self.slot.config.startsecs - FOLLOWING)
 
     def note_orphans(self) -> None:
-        """Note whom the old process, which has ended, has left behind."""
+        """Note the processes that the old process, which has ended, has left behind."""
         self.processes.note_orphans(
             self.slot, self.slot.pid_at_call, self.times.clock.monotonic())
 
@@ -335,7 +335,7 @@ class _View:
 
     def awaited(self) -> Dict[str, Any]:
         """Return what the slot waits for, as an entry of `awaiting` in the struct of
-        `getRestartInfo`; {} where that is not worth a word.
+        `getRestartInfo`; {} where there is nothing to tell.
         """
         slot, times, now = self.slot, self.times, self.times.clock.monotonic()
         told = {'name': slot.name, 'awaited': '', 'seen': '', 'phase': 'starting',
@@ -355,12 +355,8 @@ class _View:
         slot, clock = self.slot, self.times.clock
         now, when, second = clock.monotonic(), math.inf, slot.second
         for process in (slot.process,) if second is None else (slot.process, second):
-            if process.get_state() in CHANGING_STATES:
-                # supervisor/process.py: transition asks for more than startsecs, hence the
-                # millisecond.
-                seconds = time_to_change(process) - clock.time()
-                when = min(when, now + max(0.0, seconds) + 0.001)
-            elif process.get_state() != ProcessStates.RUNNING:
+            when = min(when, next_change(process, clock))
+            if process.get_state() not in (*CHANGING_STATES, ProcessStates.RUNNING):
                 when = min(when, now + SEEN_DOWN / 2)
         if slot.phase == Phase.STOPPING and slot.orphaned:
             when = min(when, now + FOLLOWING)

@@ -89,6 +89,59 @@ def test_the_spawns_of_a_restart_make_no_pass_due(world, restarts):
     assert restarts.due() == pytest.approx(1.0, abs=0.01)
 
 
+# What is kept, and comes up meanwhile
+
+def restart_some(world, restarts, names, settings, **kept):
+    """Begin with some processes of web, of which one more is kept; see `World.add`."""
+    world.add('kept', **kept)
+    plan = plans.limited(restarts, 'web', None, names, only_running=False)
+    restart = restarts.begin('web', settings, plan)
+    restarts.advance()
+    return restart
+
+
+def come_up(world, restarts, name):
+    """Let an old process end, and the new one be RUNNING."""
+    world[name].config.startsecs = 0.2
+    world[name].die()
+    restarts.advance()
+    world.clock.forward(0.201)
+    world[name].transition()
+
+
+def test_when_time_alone_brings_a_kept_one_up_a_pass_is_due(world, restarts):
+    restart_some(world, restarts, ['web_0'], SLOW._replace(max_unavailable=Limit(1)),
+                 state=ProcessStates.STARTING, startsecs=0.4)
+    assert restarts.due() == pytest.approx(0.4, abs=0.01)
+    assert world['web_0'].state == ProcessStates.RUNNING
+
+
+def test_the_end_does_not_wait_for_a_kept_one(world, restarts):
+    restart = restart_some(world, restarts, ['web_0', 'web_1'], SLOW,
+                           state=ProcessStates.STARTING, startsecs=10)
+    come_up(world, restarts, 'web_0')
+    assert restarts.due() > 0
+    come_up(world, restarts, 'web_1')
+    assert restarts.due() == 0
+    restarts.advance()
+    assert restart.outcome is True
+
+
+def test_a_kept_one_that_somebody_else_restarts_counts_as_down(world, restarts):
+    restart_some(world, restarts, ['web_0', 'web_1'], SLOW._replace(max_unavailable=Limit(1)))
+    world['kept'].stop()
+    world['kept'].die()
+    restarts.advance()
+    world['kept'].spawn()
+    come_up(world, restarts, 'web_1')
+    restarts.advance()
+    assert world['web_0'].state == ProcessStates.RUNNING
+    world.clock.forward(1.0)
+    world['kept'].transition()
+    restarts.advance()
+    assert world['web_0'].state == ProcessStates.STOPPING
+
+
 # A pass has a bound, whatever the number of restarts
 
 @pytest.fixture
