@@ -77,7 +77,8 @@ class RestarterControllerPlugin(ControllerPluginBase):
         self._command(INFO, arg)
 
     def help_restartinfo(self) -> None:
-        self._help('restartinfo <group> [...]', 'Show how the last restart of a group stands')
+        self._help('restartinfo <group> [...]',
+                   'Show how the running or the last restart of a group stands')
         self._help('restartinfo all', 'Show it for all groups')
         self._help_options(INFO)
 
