@@ -398,6 +398,15 @@ def test_json_is_one_document(daemon):
     assert document('restartinfo', '--json', 'bad')['groups'][0]['failed'] == 2
     plan = document('updategroup', '--json', '--dry-run', 'web')['groups'][0]
     assert (plan['outcome'], [slot['action'] for slot in plan['plan']]) == ('planned', ['keep'] * 2)
+    for arguments, error in [
+            (('restartgroup', '--json', 'web', 'nope'),
+             'Error: nope: no such group; nothing is done'),
+            (('restartinfo', '--json', 'web:web_000'), 'Error: web:web_000: names a process; this '
+             'takes a group, such as web')]:
+        assert document(*arguments)['error'] == error
+    done = daemon.supervisorctl('-s', 'unix:///nowhere.sock', 'restartgroup', 'web', '--json')
+    assert (done.returncode, json.loads(done.stdout)) == (1, {
+        'status': 1, 'groups': [], 'error': 'unix:///nowhere.sock no such file'})
 
 
 def test_options_do_not_leak_from_one_command_of_the_shell_to_the_next(daemon):
@@ -431,3 +440,6 @@ def test_a_login_that_is_wrong_or_missing_says_so(login, said):
             '[supervisorctl]\nserverurl = %s\n%s' % (daemon.url, COMMANDS))
         done = daemon.supervisorctl(*login, 'restartgroup', 'web')
         assert (done.returncode, done.stdout) == (1, said.format(url=daemon.url))
+        done = daemon.supervisorctl(*login, 'restartgroup', 'web', '--json')
+        assert (done.returncode, json.loads(done.stdout)['error'] + '\n') == (
+            1, said.format(url=daemon.url))
