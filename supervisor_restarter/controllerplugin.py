@@ -77,7 +77,8 @@ class RestarterControllerPlugin(ControllerPluginBase):
         self._command(INFO, arg)
 
     def help_restartinfo(self) -> None:
-        self._help('restartinfo <group> [...]', 'Show how the last restart of a group stands')
+        self._help('restartinfo <group> [...]',
+                   'Show how the running or the last restart of a group stands')
         self._help('restartinfo all', 'Show it for all groups')
         self._help_options(INFO)
 
@@ -116,24 +117,25 @@ class RestarterControllerPlugin(ControllerPluginBase):
             if asked is not None and not asked.names:
                 raise ValueError('a group name is needed')
         except ValueError as why:
-            self._fail('Error: %s' % why)
+            self._output(['Error: %s' % why])
+            self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
             return self._show_help(action)
         if asked is None:
             return self._show_help(action)
         try:
-            if self.ctl.upcheck():
+            # Supervisor's own check writes lines.
+            if 'json' in asked.flags or self.ctl.upcheck():
                 self._carry_out(asked)
         except xmlrpc.client.ProtocolError as why:
-            options = self.ctl.options
-            if why.errcode != 401 or options.interactive:
-                raise  # supervisorctl asks for the login, or says what is wrong
-            self._fail(login_trouble(options.serverurl, options.username, options.password))
+            if why.errcode == 401 and self.ctl.options.interactive:
+                raise  # supervisorctl asks for the login
+            self._say(asked, [], [self._trouble(why)])
         except NoSuchName as why:
-            self._fail('Error: %s' % why)
+            self._say(asked, [], ['Error: %s' % why])
         except xmlrpc.client.Fault as why:
-            self._fail('ERROR (%s)' % why.faultString)
+            self._say(asked, [], ['ERROR (%s)' % why.faultString])
         except (*TROUBLE, ValueError) as why:
-            self._fail(connection_trouble(self.ctl.options.serverurl, why))
+            self._say(asked, [], [self._trouble(why)])
         return None
 
     def _carry_out(self, asked: Any) -> None:
@@ -146,8 +148,13 @@ class RestarterControllerPlugin(ControllerPluginBase):
                 errands, lambda groups: 'cancelrestart ' + ' '.join(groups)))
             return
         self._say(asked, errands, dict.fromkeys(
-            connection_trouble(self.ctl.options.serverurl, errand.trouble)
-            for errand in errands if errand.trouble is not None))
+            self._trouble(errand.trouble) for errand in errands if errand.trouble is not None))
+
+    def _trouble(self, why: Exception) -> str:
+        options = self.ctl.options
+        if isinstance(why, xmlrpc.client.ProtocolError) and why.errcode == 401:
+            return login_trouble(options.serverurl, options.username, options.password)
+        return connection_trouble(options.serverurl, why)
 
     def _say(self, asked: Any, errands: List[Any], troubles: Iterable[str]) -> None:
         reports = command.reports(errands)
@@ -164,10 +171,6 @@ class RestarterControllerPlugin(ControllerPluginBase):
         output.write([str(line) for report in reports for line in report.warning_lines()],
                      sys.stderr)
         self._output(troubles)
-
-    def _fail(self, sentence: str) -> None:
-        self._output([sentence])
-        self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
 
     def _output(self, lines: Iterable[str]) -> None:
         """Write lines as supervisorctl does; where that cannot be done, say that alone."""

@@ -163,7 +163,7 @@ async function press(path, group, options = {}) {
     await look();
     return said;
   } catch (why) {
-    await look();  // Whoever reads why can press again.
+    await look();  // When the reason is shown, the button works again.
     if (!lost) refuse(group, why.message);
   }
 }

@@ -23,8 +23,9 @@ Options:
 --version -- print the version, and that of the plugin in supervisord
 
 Exit status: 0 restarted, updated, cancelled or shown; 1 no connection; 2 a
-fault, a wrong option or a refused login; 5 no name was given; 10 any other HTTP
-error; 130 interrupted; or the number of processes that failed, at most 125.
+fault, a wrong option or URL, or a refused login; 5 no name was given; 10 any
+other HTTP error, or an answer that is not supervisord's; 130 interrupted; or
+the number of processes that failed, at most 125.
 """
 
 import configparser

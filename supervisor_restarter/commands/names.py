@@ -1,7 +1,7 @@
 """The names that a user types: groups, patterns of groups, all, and processes of groups."""
 
 import fnmatch
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Tuple
 
 from supervisor.options import split_namespec
 
@@ -52,6 +52,13 @@ def targets(names: List[str], infos: Callable[[], List[Dict[str, Any]]],
                 name, what, '; nothing is done' if len(names) > 1 else ''))
     return [Target(group) if group in whole else Target(group, tuple(dict.fromkeys(processes)))
             for group, processes in chosen.items()]
+
+
+def check_groups(names: List[str], groups: Iterable[str]) -> None:
+    """Raise NoSuchName for a name that is of none of these groups; `all` may stand beside it."""
+    for name in names:
+        if name != 'all' and not _matching(groups, _split(name)[0]):
+            raise NoSuchName('%s: no such group; nothing is done' % name)
 
 
 def _split(name: str) -> Tuple[str, Any]:

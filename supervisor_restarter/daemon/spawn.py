@@ -45,8 +45,8 @@ def spawn(process: Any, environment: Dict[str, str]) -> None:
         return program[0]
 
     def fork() -> int:
-        # Whoever was told that the process is STARTING may spawn another one. This one is forked
-        # when it has its arguments (supervisor/process.py: Subprocess.spawn).
+        # A listener that is told that the process is STARTING may spawn another one. This one is
+        # forked when it has its arguments (supervisor/process.py: Subprocess.spawn).
         if not program:
             return fork_as_before()
         filename, argv = program.pop()

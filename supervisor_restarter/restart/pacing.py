@@ -94,7 +94,7 @@ class Rolling:
         if self.max_unavailable:
             bounds.append('at most %d down' % self.max_unavailable)
         if self.max_surge:
-            bounds.append('at most %d more than there are' % self.max_surge)
+            bounds.append('at most %d more than the group has' % self.max_surge)
         return 'rolling, ' + ', '.join(bounds)
 
     def next_turn(self, progress: Progress) -> str:

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from tests.integration.test_residue import assert_nothing_is_left
 from tests.support.daemon import MANNERS, Daemon, group, running, wait_until
 from tests.support.faults import QUICK, all_new, restart, together
+from tests.support.residue import assert_nothing_is_left
 from tests.support.stress import pairs
 from tests.support.surge import Watch, ears
 

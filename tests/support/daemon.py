@@ -40,6 +40,7 @@ COMMANDS = """
 [ctlplugin:restarter]
 supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerplugin
 """
+TAKEN_OVER = COMMANDS + 'restart = true\nupdate = true\n'
 
 # Commands of Supervisor's own that take a second for each process where nobody turns the main loop.
 SLOW = {'start', 'stop', 'restart', 'update', 'add', 'remove'}
