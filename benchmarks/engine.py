@@ -46,7 +46,7 @@ def restart(world: World, pacing: str) -> int:
     restarts = Restarts(world.supervisord, machine)
     begun = restarts.begin('web', Settings(timeout=10.0 ** 6, **PACINGS[pacing]))
     while not begun.finished:
-        restarts.advance(False)
+        restarts.advance()
         passes += 1
         if not begun.finished and restarts.due() > 0:
             machine.pass_time(machine.next_event(machine.now + restarts.due()) - machine.now)

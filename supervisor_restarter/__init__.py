@@ -6,10 +6,10 @@ __version__ = '2.0.0'
 
 
 def __getattr__(name: str) -> Any:
-    # supervisord asks for the factory while it is still root, and calls it when it is the user of
-    # its configuration, who may not be allowed to read modules (supervisor/options.py: get_plugins,
-    # supervisor/supervisord.py: main). The commands, which only speak XML-RPC, do not ask for it,
-    # and so do not load the server side.
+    # supervisord asks for the factory while it is still root, and calls it when it has become the
+    # user of its configuration, who may not be allowed to read modules (supervisor/options.py:
+    # get_plugins, supervisor/supervisord.py: main). The commands, which only speak XML-RPC, do not
+    # ask for it, and so do not load the server side.
     if name == 'make_rpcinterface':
         from supervisor_restarter.rpcinterface import make_rpcinterface
         return make_rpcinterface

@@ -10,7 +10,7 @@ from supervisor.datatypes import boolean
 from supervisor.supervisorctl import ControllerPluginBase, LSBInitExitStatuses
 
 from supervisor_restarter.commands import command, output, side_by_side
-from supervisor_restarter.commands.client import (
+from supervisor_restarter.commands.connection import (
     SECTIONS,
     TROUBLE,
     connection_trouble,
@@ -77,7 +77,8 @@ class RestarterControllerPlugin(ControllerPluginBase):
         self._command(INFO, arg)
 
     def help_restartinfo(self) -> None:
-        self._help('restartinfo <group> [...]', 'Show how the last restart of a group stands')
+        self._help('restartinfo <group> [...]',
+                   'Show how the running or the last restart of a group stands')
         self._help('restartinfo all', 'Show it for all groups')
         self._help_options(INFO)
 
@@ -90,12 +91,12 @@ class RestarterControllerPlugin(ControllerPluginBase):
         self._help_options(CANCEL)
 
     def do_help(self, arg: str) -> None:
-        """Show the help of the commands, or of one; nothing of what is not ours."""
+        """Show the help of our commands, or of one of them; nothing for any other command."""
         if not arg or hasattr(self, 'help_' + arg):
             ControllerPluginBase.do_help(self, arg)
 
     def complete(self, text: str, state: int, line: Any = None) -> Any:
-        """Return what the text may become, as readline asks for it; see supervisorctl's own."""
+        """Return the completion of `text` with the number `state`; None after the last one."""
         if line is None:
             import readline  # as supervisorctl does: not every Python has it
             line = readline.get_line_buffer()
@@ -108,31 +109,33 @@ class RestarterControllerPlugin(ControllerPluginBase):
         matches += [name + ' ' for name in self._names(':' in text) if name.startswith(text)]
         return matches[state] if state < len(matches) else None
 
-    # the commands' inside
+    # how a command is carried out
 
     def _command(self, action: str, arg: str) -> None:
         try:
             asked = parse(shlex.split(arg), action)
-            if asked is None:
-                return self._show_help(action)
-            if not asked.names:
+            if asked is not None and not asked.names:
                 raise ValueError('a group name is needed')
-            if self.ctl.upcheck():
+        except ValueError as why:
+            self._output(['Error: %s' % why])
+            self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
+            return self._show_help(action)
+        if asked is None:
+            return self._show_help(action)
+        try:
+            # Supervisor's own check writes lines.
+            if 'json' in asked.flags or self.ctl.upcheck():
                 self._carry_out(asked)
         except xmlrpc.client.ProtocolError as why:
-            options = self.ctl.options
-            if why.errcode != 401 or options.interactive:
-                raise  # supervisorctl asks for the login, or says what is wrong
-            self._fail(login_trouble(options.serverurl, options.username, options.password))
+            if why.errcode == 401 and self.ctl.options.interactive:
+                raise  # supervisorctl asks for the login
+            self._say(asked, [], [self._trouble(why)])
         except NoSuchName as why:
-            self._fail('Error: %s' % why)
-        except ValueError as why:
-            self._fail('Error: %s' % why)
-            self._show_help(action)
+            self._say(asked, [], ['Error: %s' % why])
         except xmlrpc.client.Fault as why:
-            self._fail('ERROR (%s)' % why.faultString)
-        except TROUBLE as why:
-            self._fail(connection_trouble(self.ctl.options.serverurl, why))
+            self._say(asked, [], ['ERROR (%s)' % why.faultString])
+        except (*TROUBLE, ValueError) as why:
+            self._say(asked, [], [self._trouble(why)])
         return None
 
     def _carry_out(self, asked: Any) -> None:
@@ -145,8 +148,13 @@ class RestarterControllerPlugin(ControllerPluginBase):
                 errands, lambda groups: 'cancelrestart ' + ' '.join(groups)))
             return
         self._say(asked, errands, dict.fromkeys(
-            connection_trouble(self.ctl.options.serverurl, errand.trouble)
-            for errand in errands if errand.trouble is not None))
+            self._trouble(errand.trouble) for errand in errands if errand.trouble is not None))
+
+    def _trouble(self, why: Exception) -> str:
+        options = self.ctl.options
+        if isinstance(why, xmlrpc.client.ProtocolError) and why.errcode == 401:
+            return login_trouble(options.serverurl, options.username, options.password)
+        return connection_trouble(options.serverurl, why)
 
     def _say(self, asked: Any, errands: List[Any], troubles: Iterable[str]) -> None:
         reports = command.reports(errands)
@@ -163,10 +171,6 @@ class RestarterControllerPlugin(ControllerPluginBase):
         output.write([str(line) for report in reports for line in report.warning_lines()],
                      sys.stderr)
         self._output(troubles)
-
-    def _fail(self, sentence: str) -> None:
-        self._output([sentence])
-        self.ctl.exitstatus = LSBInitExitStatuses.GENERIC
 
     def _output(self, lines: Iterable[str]) -> None:
         """Write lines as supervisorctl does; where that cannot be done, say that alone."""
@@ -206,8 +210,8 @@ def make_controllerplugin(controller: Any, **config: str) -> Optional[RestarterC
     """Make the commands for a supervisorctl.
 
     `config` are the options of the section [ctlplugin:restarter], as text: with `restart` and
-    `update` true, supervisorctl's own commands of that name go through the plugin. A wrong one is
-    a sentence, and supervisorctl ends. Where it is a supervisord's section that names this
+    `update` true, supervisorctl's own commands of that name go through the plugin. For a wrong
+    value supervisorctl ends with a sentence. Where it is a supervisord's section that names this
     factory, it returns None, and supervisord ends with a sentence before it has started.
     """
     if hasattr(controller, 'process_groups'):  # it is a supervisord

@@ -25,18 +25,17 @@ class Configured:
         self.page = page
 
     def take_over(self, other: 'Configured') -> None:
-        """Have the settings of another one, but for the page, which is there or not from the start.
-        """
+        """Take the settings of another one. The page is made at supervisord's start, or not."""
         self.default, self.groups = other.default, other.groups
 
     def of(self, group: str) -> Settings:
-        """Return the settings for a group, before a call has its say."""
+        """Return the settings for a group, without the options of a call."""
         # Supervisor's parser has made the names of options lower case
         # (supervisor/options.py: UnhosedConfigParser).
         return self.groups.get(group.lower(), self.default)
 
     def for_no_group(self, there: List[str]) -> List[str]:
-        """Return a sentence for each group that has settings and is none of those there are."""
+        """Return a sentence for each name that has settings and is not in `there`, the groups."""
         return ['restarter: options for %s, which is not a group; the groups are %s'
                 % (group, _names(there)) for group in sorted(set(self.groups) - {
                     each.lower() for each in there})]
@@ -45,14 +44,14 @@ class Configured:
 def from_config(options: Dict[str, str], warn: Callable[[str], None]) -> Configured:
     """Return the settings of a configuration section.
 
-    `options` are the section's options as text; `web.timeout` is that of the group `web` alone. An
-    unknown one is handed to `warn` in a sentence. Raises BadOption for a wrong value.
+    `options` are the section's options as text; `web.timeout` is that of the group `web` alone.
+    `warn(sentence)` is called for an unknown option. Raises BadOption for a wrong value.
     """
     values: Dict[str, Dict[str, Any]] = {'': {}}
     page = False
     for name, value in sorted(options.items()):
-        group, _, option = name.rpartition('.')
-        if option in _OPTIONS:
+        group, dot, option = name.rpartition('.')
+        if option in _OPTIONS and bool(group) == bool(dot):
             values.setdefault(group, {})[option] = _parse(_OPTIONS, option, value, name)
         elif name in _PLUGIN_OPTIONS:
             page = _parse(_PLUGIN_OPTIONS, name, value, name)
@@ -129,7 +128,7 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError
     if isinstance(value, str) and ('_' in value or not value.isascii()):
-        raise ValueError  # 1_000, and digits that most readers cannot tell
+        raise ValueError  # 1_000, and digits of other scripts
     number = float(value)
     if not math.isfinite(number):
         raise ValueError
@@ -214,5 +213,6 @@ _FLAGS = {
     'reread': (_yes_or_no, 'a boolean'),
     'dry_run': (_yes_or_no, 'a boolean'),
     'resume': (_yes_or_no, 'a boolean'),
-    'processes': (_names_of_processes, 'an array of the names of processes in the group'),
+    'processes': (_names_of_processes,
+                  'an array of the names of processes in the group, at least one'),
 }

@@ -141,7 +141,7 @@ function age() {
   ageing = setTimeout(() => document.hidden || lose('supervisord does not answer'), OLD);
 }
 
-// For those who hear the page; what they hear stands at its group, too.
+// For screen readers; the same stands at the group, too.
 function tell(...sentences) {
   if (sentences.length > 3) sentences.splice(3, Infinity, `and ${sentences.length - 3} more.`);
   if (sentences.length) write(find('#said'), sentences.join(' '));
@@ -163,7 +163,7 @@ async function press(path, group, options = {}) {
     await look();
     return said;
   } catch (why) {
-    await look();  // Whoever reads why can press again.
+    await look();  // When the reason is shown, the button works again.
     if (!lost) refuse(group, why.message);
   }
 }
@@ -174,7 +174,7 @@ function refuse(group, sentence) {
   if (sentence) tell(`${group.name}: ${sentence}`);
 }
 
-// Asking whoever is there; returns what they have chosen, or nothing
+// Asks the user; returns what was chosen, or nothing
 function choose(title, text, items, choices) {
   const dialog = find('dialog');
   write(find('h2', dialog), title);
@@ -341,7 +341,7 @@ function showBody(group) {
 
 const runs = told => Boolean(told.restart) && told.restart.state !== 'FINISHED';
 
-// Returns the sentences that somebody should hear.
+// Returns the sentences for screen readers.
 function drawGroup(group, told, now) {
   const before = group.told;
   const ended = told.restart && !runs(told) && (group.watched || before && runs(before));

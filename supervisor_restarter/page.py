@@ -228,7 +228,7 @@ def why_unclear(lines: List[str]) -> str:
     A proxy could take for a body what supervisord takes for a second request.
     """
     if not all(re.fullmatch(r"[\w!#$%&'*+.^`|~-]+:[^\r\n\0]*", line, re.ASCII) for line in lines):
-        return 'a header that is none'
+        return 'a line among the headers that is no header'
     if _values(lines, 'Transfer-Encoding'):
         return 'a body in chunks is not for this address'
     if len(_values(lines, 'Content-Length')) > 1:

@@ -7,11 +7,11 @@ from supervisor.states import ProcessStates, getProcessStateDescription
 
 from supervisor_restarter.options import Configured
 from supervisor_restarter.restart.faults import RPCError
-from supervisor_restarter.restart.handover import PREDECESSOR, SUCCESSOR
 from supervisor_restarter.restart.pacing import pacing_for
+from supervisor_restarter.restart.slot import PREDECESSOR, SUCCESSOR
 
-# One answer holds supervisord's main loop only for so long that nobody notices, so it has at most
-# so many groups, processes of one group, processes of all of them, and faults of one group.
+# The main loop of supervisord waits while an answer is made. So an answer has at most so many
+# groups, processes of one group, processes of all groups, and faults of one group.
 GROUPS, OF_ONE, OF_ALL, FAULTS = 200, 200, 300, 20
 
 TROUBLE = {ProcessStates.BACKOFF, ProcessStates.FATAL, ProcessStates.UNKNOWN}
@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
 
 class Status:
-    """What a look at supervisord sees; it changes nothing."""
+    """What the page is told of a supervisord; it changes nothing."""
 
     def __init__(self, supervisord: Any, restarts: Any, configured: Configured, clock: Any = time):
         self.supervisord = supervisord

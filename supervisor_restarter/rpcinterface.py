@@ -18,13 +18,13 @@ from supervisor_restarter.daemon.readiness import Readiness
 from supervisor_restarter.daemon.start import keep_from_starting
 from supervisor_restarter.page import Page
 from supervisor_restarter.restart.faults import Faults, RPCError
-from supervisor_restarter.restart.plan import Action, Plan
+from supervisor_restarter.restart.plan import Plan
 from supervisor_restarter.restart.restarts import Restarts
 from supervisor_restarter.text import kind, shown
 
 API_VERSION = '3.3'
 
-# Where the factory of a section of ours may be.
+# The modules in which a section of ours may name its factory.
 _OUR_MODULES = (__package__, __name__, 'supervisor.plugins.restarter')
 
 
@@ -55,8 +55,8 @@ class _RPCMethod:
 class RestarterNamespaceRPCInterface:
     """Restarts process groups in the time that the processes themselves need.
 
-    supervisord makes one for each of its HTTP servers; `restarts` and `mainloop` are theirs
-    together.
+    supervisord makes one for each of its HTTP servers; they share `restarts`, `mainloop` and
+    `configured`.
     """
 
     def __init__(self, supervisord: Any, restarts: Restarts, mainloop: MainLoop,
@@ -154,7 +154,7 @@ class RestarterNamespaceRPCInterface:
                              call.settings.only_running)
         if call.dry_run:
             return [slot.struct() for slot in plan.slots]
-        done = [slot.name for slot in plan.slots if slot.action != Action.KEEP]
+        done = [slot.name for slot in plan.to_do]
         return self._begin(group, call, plan, done)
 
     @_RPCMethod
@@ -206,6 +206,8 @@ class RestarterNamespaceRPCInterface:
             configured = plugin_options.from_config(section, self.supervisord.options.logger.warn)
         except (configuration.CannotReread, plugin_options.BadOption) as why:
             raise RPCError(Faults.CANT_REREAD, '%s: %s' % (group, why)) from None
+        for sentence in configured.for_no_group(list(file.groups)):
+            self.supervisord.options.logger.warn(sentence)
         plan = plans.from_file(self._restarts, group, file.groups, restart)
         self._configured.take_over(configured)
         return plan
@@ -246,8 +248,8 @@ class RestarterNamespaceRPCInterface:
                            'process group, not %s' % kind(name))
         group, process = split_namespec(name)
         if ':' in name and process is not None:
-            raise RPCError(Faults.BAD_GROUP, '%s: names a process; a restart takes a group, such '
-                           'as %s' % (shown(name), shown(group)))
+            raise RPCError(Faults.BAD_GROUP, '%s: names a process; this takes a group, such as '
+                           '%s' % (shown(name), shown(group)))
         return group
 
 

@@ -23,8 +23,9 @@ Options:
 --version -- print the version, and that of the plugin in supervisord
 
 Exit status: 0 restarted, updated, cancelled or shown; 1 no connection; 2 a
-fault, a wrong option or a refused login; 5 no name was given; 10 any other HTTP
-error; 130 interrupted; or the number of processes that failed, at most 125.
+fault, a wrong option or URL, or a refused login; 5 no name was given; 10 any
+other HTTP error, or an answer that is not supervisord's; 130 interrupted; or
+the number of processes that failed, at most 125.
 """
 
 import configparser
@@ -40,7 +41,7 @@ from supervisor.options import ClientOptions
 
 from supervisor_restarter import __version__
 from supervisor_restarter.commands import command, output, side_by_side
-from supervisor_restarter.commands.client import (
+from supervisor_restarter.commands.connection import (
     NO_CONNECTION,
     TROUBLE,
     connection_trouble,
@@ -69,10 +70,10 @@ HTTP_ERROR = 10
 MOST_FAILED = 125
 INTERRUPTED = 130
 
-# What else than a restart can be done with a group.
+# What can be done with a group instead of a restart.
 OTHER_ACTIONS = {'--update': UPDATE, '--cancel': CANCEL, '--info': INFO}
 
-# Which supervisord is meant, and who asks; a password is not for others to read.
+# The options that say which supervisord is meant, and who asks; not the password, which is secret.
 CONNECTION = ('-c', '--configuration', '-s', '--serverurl', '-u', '--username')
 
 
@@ -207,11 +208,9 @@ def trouble(options: RestartOptions, why: Exception) -> Any:
     """Return the sentences for what is wrong with the connection, and the exit status."""
     if isinstance(why, xmlrpc.client.ProtocolError) and why.errcode == 401:
         return [refusal(options)], FAULT
-    if isinstance(why, NO_CONNECTION):
-        return [connection_trouble(options.serverurl, why)], DISCONNECTED
-    if isinstance(why, TROUBLE):
-        return [connection_trouble(options.serverurl, why)], HTTP_ERROR
-    return ['%s: %s' % (options.serverurl, why)], FAULT  # a URL that cannot be used
+    status = (DISCONNECTED if isinstance(why, NO_CONNECTION) else
+              HTTP_ERROR if isinstance(why, TROUBLE) else FAULT)
+    return [connection_trouble(options.serverurl, why)], status
 
 
 def refusal(options: RestartOptions) -> str:

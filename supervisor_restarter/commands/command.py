@@ -1,4 +1,4 @@
-"""A command line carried out: which errands it takes, and what to say of them."""
+"""Carries a command line out: makes its errands, and says how they went."""
 
 import contextlib
 import sys
@@ -9,11 +9,11 @@ from supervisor.options import make_namespec
 from supervisor.xmlrpc import Faults
 
 from supervisor_restarter.commands import side_by_side
-from supervisor_restarter.commands.client import Report, failed
 from supervisor_restarter.commands.errands import ADD, REMOVE, Errand
-from supervisor_restarter.commands.names import NoSuchName, Target, targets
+from supervisor_restarter.commands.names import NoSuchName, Target, check_groups, targets
 from supervisor_restarter.commands.options import RESTART, UPDATE, Asked
 from supervisor_restarter.commands.progress import progress
+from supervisor_restarter.commands.reports import Report, failed
 
 
 def errands(asked: Asked, proxy: Any) -> List[Errand]:
@@ -56,6 +56,7 @@ def _whole_file(asked: Asked, proxy: Any) -> List[Errand]:
         return [unread]
     actions = {**dict.fromkeys(groups.union(changed), UPDATE), **dict.fromkeys(added, ADD),
                **dict.fromkeys(removed, REMOVE)}
+    check_groups(asked.names, actions)
     few = len(actions) <= side_by_side.FEW
     return [Errand(Target(group), asked, few, action) for group, action in sorted(actions.items())]
 

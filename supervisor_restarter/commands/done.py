@@ -7,8 +7,8 @@ from supervisor.options import make_namespec, split_namespec
 from supervisor.states import RUNNING_STATES
 from supervisor.xmlrpc import Faults
 
-from supervisor_restarter.commands.client import Report
 from supervisor_restarter.commands.errands import SPAWN_ERROR, START_FAILED
+from supervisor_restarter.commands.reports import Report
 
 # The sentences with which supervisord refuses a program before it is spawned
 # (supervisor/options.py: check_execv_args), and Supervisor's fault for each.

@@ -1,4 +1,4 @@
-"""What is to be done with one group: its calls, in their order, and what they come to.
+"""What is to be done with one group: its calls, in their order, and the report of them.
 
 Each errand is told once, as a generator; `side_by_side` makes its calls. It yields a
 `Call` and is sent what supervisord answers, or has the fault thrown in; it yields None to wait a
@@ -10,15 +10,7 @@ from typing import Any, Dict, Generator, List, NamedTuple, Optional
 
 from supervisor.xmlrpc import Faults
 
-from supervisor_restarter.commands.client import (
-    PLANNED,
-    Report,
-    carried_out,
-    failed,
-    missing_sections,
-    older,
-    told,
-)
+from supervisor_restarter.commands.connection import missing_sections, older
 from supervisor_restarter.commands.names import Target
 from supervisor_restarter.commands.options import (
     CANCEL,
@@ -29,13 +21,14 @@ from supervisor_restarter.commands.options import (
     as_typed,
     newer,
 )
+from supervisor_restarter.commands.reports import PLANNED, Report, carried_out, failed, told
 
-# What is done with a group as a whole where the whole file is taken over.
+# Where the whole file is applied: what is done with a group that is new in it, or gone.
 ADD, REMOVE = 'add', 'remove'
 
 RUNNING = ('RESTARTING', 'SETTLING')
 
-# As supervisord's side has them (supervisor_restarter/restart/faults.py).
+# The codes of supervisord's side (supervisor_restarter/restart/faults.py).
 RESTART_IN_PROGRESS = 0x440
 NO_RESTART = 0x441
 CANT_UPDATE = 0x470
@@ -58,9 +51,9 @@ class Errand:
     """An errand for one target, a group or some of its processes.
 
     `action` is one of those of `options`, or ADD or REMOVE, and by default what is asked for.
-    `queued` says that it waits until another restart of the group has ended, and `report` what it
-    came to, once it has. With `waiting` its restart is one call, which is answered when it ends;
-    without, the restart is begun, and then asked for.
+    `queued`: it waits until another restart of the group has ended. `report`: None until the
+    errand has ended. With `waiting` its restart is one call, which is answered when it ends;
+    without, a call begins the restart, and others ask how it stands.
     """
 
     def __init__(self, target: Target, asked: Asked, waiting: bool = True, action: str = ''):

@@ -1,7 +1,7 @@
 """The names that a user types: groups, patterns of groups, all, and processes of groups."""
 
 import fnmatch
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Tuple
 
 from supervisor.options import split_namespec
 
@@ -21,10 +21,10 @@ def targets(names: List[str], infos: Callable[[], List[Dict[str, Any]]],
             is_group: Callable[[str], bool] = lambda name: False) -> List[Target]:
     """Return what the names mean, each group once, in their order.
 
-    `infos` asks supervisord for `getAllProcessInfo`. It is not asked where one name stands for
-    itself: supervisord then tells what there is to say of it. `is_group` is asked of a name among
-    several that no process has for its group: with numprocs = 0 there is none. Raises NoSuchName
-    for a name that matches nothing; `all` may be nothing.
+    `infos()` asks supervisord for `getAllProcessInfo`; not for one name that is no pattern, since
+    supervisord then says itself what is wrong with it. `is_group(name)` is called where one of
+    several names is that of no process's group: a group with numprocs = 0 has no process. Raises
+    NoSuchName for a name that matches nothing; `all` may match nothing.
     """
     group, process = _split(names[0])
     if len(names) == 1 and names[0] != 'all' and not _is_pattern(group + (process or '')):
@@ -52,6 +52,13 @@ def targets(names: List[str], infos: Callable[[], List[Dict[str, Any]]],
                 name, what, '; nothing is done' if len(names) > 1 else ''))
     return [Target(group) if group in whole else Target(group, tuple(dict.fromkeys(processes)))
             for group, processes in chosen.items()]
+
+
+def check_groups(names: List[str], groups: Iterable[str]) -> None:
+    """Raise NoSuchName for a name that is of none of these groups; `all` may stand beside it."""
+    for name in names:
+        if name != 'all' and not _matching(groups, _split(name)[0]):
+            raise NoSuchName('%s: no such group; nothing is done' % name)
 
 
 def _split(name: str) -> Tuple[str, Any]:

@@ -2,17 +2,21 @@
 
 import getopt
 import re
+import xmlrpc.client
 from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
 RESTART, UPDATE, INFO, CANCEL = 'restart', 'update', 'info', 'cancel'
 
-# What each face calls what it does.
+# The actions, as each face calls them.
 CONSOLE = {RESTART: 'a restart', UPDATE: '--update', INFO: '--info', CANCEL: '--cancel'}
 SUPERVISORCTL = {RESTART: 'restartgroup', UPDATE: 'updategroup', INFO: 'restartinfo',
                  CANCEL: 'cancelrestart'}
 
-# The version of the API that knows them all.
+# The first version of the API that knows all options below.
 API = (3, 3)
+
+# The characters that XML can carry (XML 1.0, 2.2).
+_CAN_BE_SENT = re.compile('[\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*')
 
 
 class Option(NamedTuple):
@@ -45,7 +49,7 @@ class Option(NamedTuple):
 def seconds(text: str) -> float:
     """Return a number of seconds from the command line. Raises ValueError."""
     try:
-        return float(text)
+        return float(_plain(text))
     except ValueError:
         raise ValueError('not a number of seconds') from None
 
@@ -53,9 +57,18 @@ def seconds(text: str) -> float:
 def batches(text: str) -> int:
     """Return a number of batches from the command line. Raises ValueError."""
     try:
-        return int(text)
+        number = int(_plain(text))
     except ValueError:
         raise ValueError('not a whole number') from None
+    if abs(number) > xmlrpc.client.MAXINT:
+        raise ValueError('too large a number')
+    return number
+
+
+def _plain(text: str) -> str:
+    if '_' in text or not text.isascii():
+        raise ValueError  # 1_000, and digits of other scripts
+    return text
 
 
 def _yes(text: str) -> bool:
@@ -120,6 +133,9 @@ def read(given: Sequence[Tuple[str, str]], names: List[str], action: str,
 
     `face` is `CONSOLE` or `SUPERVISORCTL`. Raises ValueError, a sentence.
     """
+    for text in [*names, *(text for _, text in given)]:
+        if not _CAN_BE_SENT.fullmatch(text):
+            raise ValueError('%s: has characters that cannot be sent to supervisord' % ascii(text))
     call: Dict[str, Any] = {}
     flags = set()
     for typed, text in given:

@@ -1,4 +1,4 @@
-"""Writing to outputs that may not take it: that is told, and is no failed restart."""
+"""Writes to outputs. Where that cannot be done it is told; the restart has not failed by that."""
 
 import contextlib
 import errno
@@ -7,7 +7,7 @@ from typing import Iterable, Optional, TextIO
 
 
 def fitting(text: str, stream: TextIO) -> str:
-    """Return text in the characters that a stream can have, others escaped as `\\xfc`."""
+    """Return text with the characters escaped (`\\xfc`) that a stream cannot have."""
     encoding = getattr(stream, 'encoding', None) or 'utf-8'
     return text.encode(encoding, 'backslashreplace').decode(encoding)
 
@@ -32,7 +32,7 @@ def cannot_be_written(what: str, why: OSError) -> str:
 
 
 def discard(stream: TextIO) -> None:
-    """Let a stream lead nowhere, so that what is left in it does no harm as the program ends."""
+    """Let a stream lead to /dev/null, so that what it still holds is no error at the end."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

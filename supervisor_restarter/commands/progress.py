@@ -5,7 +5,7 @@ import shutil
 import threading
 from typing import Any, Callable, Iterator, List, TextIO
 
-from supervisor_restarter.commands.client import TROUBLE
+from supervisor_restarter.commands.connection import TROUBLE
 from supervisor_restarter.commands.errands import RUNNING, Errand
 from supervisor_restarter.commands.output import fitting
 from supervisor_restarter.commands.standing import progress_line

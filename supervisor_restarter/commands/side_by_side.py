@@ -10,7 +10,7 @@ import time
 import xmlrpc.client
 from typing import Any, Callable, Dict, List, Optional
 
-from supervisor_restarter.commands.client import TROUBLE
+from supervisor_restarter.commands.connection import TROUBLE
 from supervisor_restarter.commands.errands import Call, Errand
 from supervisor_restarter.commands.names import Target
 from supervisor_restarter.commands.options import Asked

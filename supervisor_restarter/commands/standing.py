@@ -35,8 +35,9 @@ def _phase(entry: Dict[str, Any]) -> str:
 def progress_line(info: Dict[str, Any], width: int, others: int = 0, queued: bool = False) -> str:
     """Return a line that shows how a restart stands, narrower than `width` characters.
 
-    `others` are how many groups there are beside, and `queued` says that this restart is one whose
-    end is waited for. For what is awaited the bar makes room, and then the address that is asked.
+    `others` are how many more groups there are. `queued`: this restart is that of somebody else,
+    and ours waits for its end. A line that is too long loses the bar first, then the address that
+    is asked.
     """
     settled = info['restarted'] + info['failed'] + info['removed']
     filled = BAR * settled // max(1, info['total'])

@@ -1,7 +1,7 @@
 """supervisorctl's own commands restart and update, carried out by the plugin.
 
 What they print, and how supervisorctl exits, is Supervisor's own code: its command runs with a
-namespace that tells what has been done already. What the plugin cannot do, Supervisor's own does.
+namespace that tells what has been done already. Where the plugin cannot, Supervisor's own does it.
 """
 
 import contextlib
@@ -14,11 +14,12 @@ from supervisor.supervisorctl import LSBInitExitStatuses
 from supervisor.xmlrpc import Faults
 
 from supervisor_restarter.commands import command, output, side_by_side
-from supervisor_restarter.commands.client import TROUBLE, Report, connection_trouble, older
+from supervisor_restarter.commands.connection import TROUBLE, connection_trouble, older
 from supervisor_restarter.commands.done import Done
 from supervisor_restarter.commands.errands import CANT_UPDATE, Errand
 from supervisor_restarter.commands.names import Target
 from supervisor_restarter.commands.options import API, RESTART, UPDATE, Asked
+from supervisor_restarter.commands.reports import Report
 
 
 class TakenOver:

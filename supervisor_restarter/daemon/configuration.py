@@ -21,9 +21,9 @@ class File(NamedTuple):
 
 
 def read(options: Any) -> File:
-    """Read the file of supervisord's `options`, which are as they were afterwards.
+    """Read the configuration file of a supervisord; its `options` stay as they are.
 
-    Raises CannotReread, whatever it is that cannot be read, understood or found.
+    Raises CannotReread where the file, or what it names, cannot be read, understood or found.
     """
     # supervisorctl reread also sets what the file says about supervisord itself, such as its
     # pidfile, though nobody acts on it (supervisor/options.py: Options.process_config). So a copy
@@ -55,9 +55,9 @@ def take_over(options: Any, config: Any) -> None:
 
 
 def cannot_start(group: Any, configs: Iterable[Any]) -> Optional[Tuple[str, str]]:
-    """Return the first of these whose program cannot be started, by name, and why.
+    """Return the name of the first process whose program cannot be started, and why; or None.
 
-    That is what can be seen without starting it, such as a program that does not exist.
+    Only what can be seen without a start: such as a program that does not exist.
     """
     looked_at = set()
     for config in configs:

@@ -1,6 +1,6 @@
 """What a program declares of its readiness, as RESTARTER_READY in its environment.
 
-RESTARTER_READY_HOST there is the name by which an HTTP server knows itself.
+RESTARTER_READY_HOST is the host name that a request to an HTTP server has.
 """
 
 import ipaddress
@@ -38,12 +38,12 @@ class Declaration(NamedTuple):
 
     @property
     def notifies(self) -> bool:
-        """Whether a process says it itself, on a socket that it must have been given."""
+        """Whether a process says itself that it is ready, on a socket that it is spawned with."""
         return self.text == 'notify'
 
     @property
     def can_be_asked(self) -> bool:
-        """Whether it can be seen of a process that somebody else has spawned, too."""
+        """Whether this can also be seen of a process that somebody else has spawned."""
         return not self.notifies
 
 
@@ -58,15 +58,15 @@ def declared(environment: Any) -> Optional[Declaration]:
         return None
     host = environment.get(HOST_VARIABLE)
     if host is not None and not re.fullmatch(r'[A-Za-z0-9._-]+(:[0-9]{1,5})?', host):
-        raise ValueError("%s = '%s': it %s" % (HOST_VARIABLE, shown(host), ALLOWED_HOST))
+        raise ValueError('%s = %s: it %s' % (HOST_VARIABLE, shown(repr(host)), ALLOWED_HOST))
     try:
         declaration = _parse(value, host)
         if declaration.notifies and 'NOTIFY_SOCKET' in environment:
             raise _Wrong('NOTIFY_SOCKET is in the environment of its configuration too')
         return declaration
     except _Wrong as why:
-        raise ValueError("%s = '%s': %s; it %s" % (
-            VARIABLE, shown(value), why, ALLOWED)) from None
+        raise ValueError('%s = %s: %s; it %s' % (
+            VARIABLE, shown(repr(value)), why, ALLOWED)) from None
 
 
 class _Wrong(ValueError):

@@ -8,8 +8,8 @@ from supervisor.options import ProcessConfig
 # Supervisor's names for what the configuration file calls otherwise.
 _IN_THE_FILE = {'uid': 'user', 'socket_config': 'socket', 'pool_events': 'events'}
 
-# What a group's configuration has that is no change of the group as a whole. Its priority only says
-# when it is stopped, among the other groups, as supervisord ends.
+# What may differ without a change of the group as a whole. A group's priority only says when it is
+# stopped, among the other groups, as supervisord ends.
 _NOT_THE_WHOLE = ('options', 'name', 'priority', 'process_configs')
 
 _LOG_OPTIONS = ('logfile', 'logfile_maxbytes', 'logfile_backups', 'syslog')

@@ -45,7 +45,7 @@ class EventNames:
                         event.process = now
 
     def rest(self) -> None:
-        """Let supervisord have its way again: nobody gets another name."""
+        """Leave events as supervisord makes them: no process gets another name any more."""
         self._kept = False
 
     def _on_event(self, event: Any) -> None:

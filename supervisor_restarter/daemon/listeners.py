@@ -36,11 +36,11 @@ FRESH, PART, PASS = 0.002, 10, 0.05
 # server opens what it listens on before the connections of its clients.
 MOST = 600
 
-# In so many processes at a time somebody else is looked for (0.03 ms each), and then in all of them
-# anew only after so many seconds.
+# The search for who else has a socket looks at so many processes at a time (0.03 ms each). When it
+# has looked at all, it begins anew after so many seconds at the earliest.
 AT_A_TIME, AGAIN = 16, 1.0
 
-# What each process of a program names anew: Python's multiprocessing does.
+# A path that each run of a program names anew, such as that of Python's multiprocessing.
 _OF_ONE_RUN = re.compile(r'/pymp-[^/]+/')
 _AUTOBIND = re.compile('@[0-9a-f]{5}')  # unix(7)
 
@@ -153,7 +153,7 @@ class Table:
 
 
 class Listeners:
-    """Tells which sockets listen, and which of them a process has; `warn` is told why not, once.
+    """Tells which sockets listen, and which a process has; `warn` is called once where it cannot.
 
         listeners.table().at(address)       # inodes
         listeners.held(pid, inodes)         # which of these it has, with all its descendants
@@ -176,9 +176,9 @@ class Listeners:
         self._search_again = float('-inf')
 
     def table(self, age: float = FRESH) -> Table:
-        """Return the sockets that listen, as they were so many seconds ago at most.
+        """Return the sockets that listen, as they were at most `age` seconds ago.
 
-        On a machine with so many that it takes long, as they were a little longer ago.
+        On a machine with so many sockets that it takes long to read them, the table may be older.
         """
         began = self.clock.monotonic()
         if began >= self._read_at + max(age, PART * self._took):
@@ -208,10 +208,10 @@ class Listeners:
         return found
 
     def owner(self, inode: int, most: int = AT_A_TIME) -> int:
-        """Return the id of a process that has a socket, the oldest of its line.
+        """Return the id of a process that has a socket, and whose parent does not have it.
 
-        0 where it has not been found among so many processes: ask again, the search goes on then.
-        With more than usual it begins anew.
+        0 where none has been found: each call goes on with the search, and looks at `most`
+        processes. Where that is more than the default, the search begins anew.
         """
         known = self._owners.get(inode, 0)
         if known and inode in _of_one(known, {inode}):

@@ -1,4 +1,4 @@
-"""What follows from who listens where: is an address a process's own, or its predecessor's?"""
+"""Whether a process listens at an address: itself, and not its predecessor or somebody else."""
 
 import contextlib
 import math
@@ -29,8 +29,8 @@ AT_END = 500
 class Noted(NamedTuple):
     """Where a process listened before its successor was there, with the sockets `inodes`.
 
-    `surge`: it serves on meanwhile. `refusal` is why it may not then, as the end of a sentence;
-    empty where it may. `why` is why it could not be seen.
+    `surge`: it serves on beside its successor. `refusal`: why it cannot have one beside it, as the
+    end of a sentence; empty where it can. `why`: why it cannot be seen where it listens.
     """
 
     pid: int
@@ -75,7 +75,7 @@ def note(listeners: Listeners, process: Any, declared: Any, surge: bool) -> Note
 
 
 class Own:
-    """Whether who listens at the address of a declaration is a process, or a descendant of it.
+    """Whether a process, or a descendant of it, listens at the address of a declaration.
 
     `blind`: that cannot be seen. `others_too`: others have a socket there as well, or the same one,
     so that it has to be asked of each connection (SO_REUSEPORT, an `[fcgi-program]`).
@@ -149,7 +149,7 @@ class Own:
 class Listening:
     """The watch for a process that is to listen where its predecessor did, or does.
 
-    As `Readiness.watch` returns it; all of a supervisord that are looked at are in `watched`.
+    As `Readiness.watch` returns it. `watched` has all watches of a supervisord that have to look.
     """
 
     extended_until = -math.inf

@@ -35,8 +35,8 @@ class SharedLogs:
 
     `channels` are those whose logs are the same for both, of stdout and stderr. Lines for syslog
     begin with `name`, whatever supervisord calls the process. `changed()` is called when something
-    is held back: `due()` may have become shorter. Whoever of the two is spawned again writes to the
-    same files too.
+    is held back: `due()` may have become shorter. The one of the two that is spawned again writes
+    to the same files too.
     """
 
     def __init__(self, name: str, channels: Sequence[str], changed: Callable[[], None],

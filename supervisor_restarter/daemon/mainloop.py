@@ -32,8 +32,8 @@ Callback = Callable[[], Any]
 class MainLoop:
     """Drives the restarts of a supervisord, as an entry of its socket map.
 
-    `restarts` has `advance(everything)`, `due()` in seconds, and `finished`. There is no pass
-    within a pass: who hears an event of one, and calls, has to wait for the next.
+    `restarts` has `advance()`, `due()` in seconds, and `finished`. There is no pass within a pass:
+    what another plugin calls at an event of one waits for the next.
     """
 
     def __init__(self, options: Any, restarts: Any):
@@ -77,11 +77,22 @@ class MainLoop:
     def polled(self) -> None:
         """Make a pass, unless the main loop does that."""
         if not self._turning:
-            self._pass(everything=False)
+            self.make_pass()
 
-    def turn(self) -> None:
-        """Make a pass over everything."""
-        self._pass(everything=True)
+    def make_pass(self) -> None:
+        """Make a pass, unless one is being made; and see to the next."""
+        if self._passing:
+            return
+        self._passing = True
+        try:
+            self.restarts.advance()
+        finally:
+            self._passing = False
+        self._answer()
+        self.rest()
+        seconds = self.restarts.due() if self._signals else math.inf
+        if 0 < seconds < math.inf:
+            signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST))
 
     # what supervisord asks of an entry in its socket map (supervisor/supervisord.py: runforever)
 
@@ -104,7 +115,7 @@ class MainLoop:
     def handle_write_event(self) -> None:
         self._woken = False
         until = time.monotonic() + LONGEST_HOLD
-        self._pass(everything=False)
+        self.make_pass()
         # A turn of the loop costs time for each process of supervisord's. So while a large group
         # is worked off it turns only for others, at the latest after LONGEST_HOLD.
         others = None
@@ -112,7 +123,7 @@ class MainLoop:
             others = others or self._others()
             if others is None or any(what != select.POLLNVAL for _, what in others.poll(0)):
                 break
-            self._pass(everything=False)
+            self.make_pass()
 
     def handle_error(self) -> None:
         self.options.logger.critical('restarter: %s' % traceback.format_exc())
@@ -121,23 +132,9 @@ class MainLoop:
 
     def _on_stopping(self, event: events.SupervisorStoppingEvent) -> None:
         try:
-            self.turn()
+            self.make_pass()
         except Exception:  # It must not keep supervisord from stopping.
             self.handle_error()
-
-    def _pass(self, everything: bool) -> None:
-        if self._passing:
-            return
-        self._passing = True
-        try:
-            self.restarts.advance(everything)
-        finally:
-            self._passing = False
-        self._answer()
-        self.rest()
-        seconds = self.restarts.due() if self._signals else math.inf
-        if 0 < seconds < math.inf:
-            signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST))
 
     def _answer(self) -> None:
         """Let the callers whose restarts have their outcomes be answered in the next turn."""

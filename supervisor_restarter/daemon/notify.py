@@ -18,7 +18,7 @@ from supervisor_restarter.daemon.socket_map import check_spare, forget
 
 LONGEST_MESSAGE = 4096  # bytes
 AT_ONCE = 100  # messages that are read before others have their turn
-REST = 0.1  # seconds until more are read than that, of a process that nobody waits for
+REST = 0.1  # seconds until the next ones are read, of a process that nobody waits for
 
 _ENDED = (events.ProcessStateStoppedEvent, events.ProcessStateExitedEvent,
           events.ProcessStateBackoffEvent, events.ProcessStateFatalEvent)
@@ -27,10 +27,10 @@ EXTEND = re.compile(rb'EXTEND_TIMEOUT_USEC=([0-9]{1,18})')
 
 
 class Sockets:
-    """The folder that has the sockets of a supervisord; it is there while there is one.
+    """The sockets of a supervisord, and their folder, which is there while there is a socket.
 
-    Each stays as long as its process: one that was ready long ago may start a worker anew, which
-    says so, and fails where nobody hears it.
+    A socket stays as long as its process: one that was ready long ago may start a worker again,
+    which says `READY=1` too, and fails where there is no socket.
     """
 
     def __init__(self, options: Any):
@@ -90,7 +90,7 @@ class Sockets:
         self._living[id(notification.process)] = notification
 
     def forget(self, notification: 'Notification') -> None:
-        """Let it not be there any more."""
+        """Keep it no longer."""
         if self._living.get(id(notification.process)) is notification:
             del self._living[id(notification.process)]
 
@@ -113,7 +113,7 @@ class Sockets:
 
 
 class Notification:
-    """The watch for a process that says it itself, as `Readiness.watch` returns it.
+    """The watch for a process that says itself that it is ready, as `Readiness.watch` returns it.
 
     It is an entry of the socket map, and reads whatever comes: senders wait when they are not read.
     Once closed it only does that, until its process has ended.
@@ -149,11 +149,11 @@ class Notification:
         self.handle_read_event()
 
     def due(self) -> float:
-        """Return that there is no time at which to look."""
+        """Return infinity: there is no time at which to look."""
         return math.inf
 
     def in_the_way(self) -> str:
-        """Return that nobody else can be seen."""
+        """Return '': it cannot be seen whether there is anybody."""
         return ''
 
     def close(self) -> None:

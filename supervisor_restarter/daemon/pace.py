@@ -1,4 +1,4 @@
-"""How often is looked whether a process is ready."""
+"""How often a watch looks whether its process is ready."""
 
 import math
 import time
@@ -15,7 +15,7 @@ PART = 1 / 8
 class Pace:
     """When the next look at one of the `watched` processes is due; `delay` seconds are the most.
 
-    All watches of a supervisord that are looked at are in `watched`.
+    `watched` has all watches of a supervisord that have to look.
     """
 
     def __init__(self, delay: float, watched: Set[Any], clock: Any = time):

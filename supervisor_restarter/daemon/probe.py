@@ -72,7 +72,7 @@ class Probe:
             self._attempt.end('has not answered within %g second' % PATIENCE)
         if self.ready or not self.pace.is_due() or self._attempt is not None:
             return
-        # Whoever has the socket now gets the connection.
+        # The process that has the socket now gets the connection.
         obstacle = self.own.obstacle()
         if obstacle:
             self.seen = obstacle

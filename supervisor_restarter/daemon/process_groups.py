@@ -1,4 +1,4 @@
-"""Which processes are there, and which process groups still have somebody in them who runs.
+"""Which processes are there, and which process groups have a process that runs.
 
 Supervisor makes each process the leader of a group of its own; what the process starts is in it.
 """

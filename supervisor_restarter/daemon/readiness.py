@@ -21,7 +21,7 @@ class Readiness:
         noted = readiness.note(process, declared, surge)  # before anything is done to it
         if noted is not None and noted.refusal:
             ...  # it cannot have a second process beside it
-        process.stop()  # or, in a surge, let it be, and take another one from here on
+        process.stop()  # in a surge it runs on, and `process` is another one from here on
         watch = readiness.watch(process, declared, 0.2, changed, noted)
         process.spawn()  # with `watch.environment`
         while not watch.ready:
@@ -86,11 +86,11 @@ class Readiness:
         return Together(watches) if len(watches) > 1 else watches[0] if watches else None
 
     def group_lives(self, pid: int) -> bool:
-        """Whether there are processes of the group that a process has led (Supervisor's do)."""
+        """Whether there are processes in the process group that a process leads, or has led."""
         return process_groups.has_anybody(pid)
 
     def groups_that_run(self, pids: Iterable[int]) -> Set[int]:
-        """Return those of these whose groups have processes that run."""
+        """Return those of the ids whose process groups have processes that run."""
         return process_groups.that_run(pids)
 
 
@@ -113,11 +113,11 @@ class Running:
         """There is nothing to see."""
 
     def due(self) -> float:
-        """Return that there is no time at which to look."""
+        """Return infinity: there is no time at which to look."""
         return math.inf
 
     def in_the_way(self) -> str:
-        """Return that nobody else can be seen."""
+        """Return '': it cannot be seen whether there is anybody."""
         return ''
 
     def close(self) -> None:
@@ -134,12 +134,12 @@ class Together:
 
     @property
     def ready(self) -> bool:
-        """Whether all are."""
+        """Whether all are ready."""
         return all(watch.ready for watch in self.watches)
 
     @property
     def patient(self) -> bool:
-        """Whether all are."""
+        """Whether all are patient."""
         return all(watch.patient for watch in self.watches)
 
     @property

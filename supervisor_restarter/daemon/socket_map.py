@@ -1,4 +1,4 @@
-"""What every entry of ours in supervisord's socket map has to heed."""
+"""What every entry of the plugin in supervisord's socket map has to do, and to leave alone."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ def forget(options: Any, descriptor: int, polled: bool) -> None:
 
 
 def check_spare(options: Any, group: Any) -> None:
-    """Raise OSError where one of the last descriptors that there are has been taken.
+    """Raise OSError where too few descriptors are left for the processes.
 
     The processes of the group that are down need some of them to come up.
     """

@@ -45,8 +45,8 @@ def spawn(process: Any, environment: Dict[str, str]) -> None:
         return program[0]
 
     def fork() -> int:
-        # Whoever was told that the process is STARTING may spawn another one. This one is forked
-        # when it has its arguments (supervisor/process.py: Subprocess.spawn).
+        # A listener that is told that the process is STARTING may spawn another one. This one is
+        # forked when it has its arguments (supervisor/process.py: Subprocess.spawn).
         if not program:
             return fork_as_before()
         filename, argv = program.pop()
@@ -158,7 +158,7 @@ def _is_supervisors(function: Any) -> bool:
     return module in ('supervisor.process', 'supervisor.options')
 
 
-# with one
+# with a fork
 
 def _fork_safely(fork: Callable[[], int], options: Any, environment: Dict[str, str]) -> int:
     # Without a Python handler a signal does in the child what it should.
@@ -186,7 +186,7 @@ def _close_in_one_call(options: Any) -> None:
     options.close_fd = lambda first: os.closerange(first, minfds)
 
 
-# of every child of supervisord
+# for every child of supervisord
 
 _wakeup_descriptor = -1
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, List
 
 
 def after_spawn(process: Any, callback: Callable[[], None]) -> Callable[[], None]:
-    """Call `callback()` after each spawn of a process; return what ends that."""
+    """Call `callback()` after each spawn of a process; return a function that ends that."""
     method = vars(process).get('spawn')
     if not isinstance(method, _Spawn):
         method = process.spawn = _Spawn(process)

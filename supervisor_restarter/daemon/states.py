@@ -16,7 +16,7 @@ DOWN_STATES = (ProcessStates.STOPPED, ProcessStates.EXITED, ProcessStates.FATAL,
 # What could not be started, though it was to run.
 BROKEN_STATES = (ProcessStates.FATAL, ProcessStates.BACKOFF)
 
-# What is not to be started by itself; and where somebody is just bringing it there.
+# What is down on purpose; and what is on its way there.
 OFF_STATES = (ProcessStates.STOPPED, ProcessStates.EXITED)
 OFF_ON_PURPOSE = (*OFF_STATES, ProcessStates.STOPPING)
 

@@ -7,17 +7,22 @@ from typing import Any, Callable, Dict, List, Tuple
 from supervisor.dispatchers import stripEscapes
 
 from supervisor_restarter.daemon.spawned import after_spawn
-from supervisor_restarter.text import shown
+from supervisor_restarter.text import shown_ends
 
 LINES = 3
 
-# How much of a line is kept, in bytes, and shown, in characters.
+# How much of a line is kept, in bytes, and shown, in characters: of a longer one both ends, since
+# the reason stands at its begin, as in an exception, or at its end, as in `level=error err="..."`.
 LONGEST_LINE = 400
 LONGEST_SHOWN = 200
+CUT = b'\0'
 
 # What is said after the line that says why: by Supervisor's own child (supervisor/process.py:
 # _spawn_as_child), and by node.
 SAYS_NOTHING = re.compile(rb'supervisor: child process was not spawned|Node\.js v\d')
+
+# Where a program explains its options. Many do so below the line that says which one is wrong.
+USAGE = re.compile(rb'\s*(?:usage\b|use:)', re.IGNORECASE)
 
 # What called what, below that line: of Ruby, of JavaScript, Java and .NET, of PHP, of Go; and how
 # many of these were left out.
@@ -43,9 +48,9 @@ class LastWords:
         words.close()
 
     When the process is spawned again, what it wrote before is forgotten. No more is kept than the
-    last three lines of stdout and of stderr, each cut off after 200, without those that say what
-    called what. A process that has ended has been heard to the end: supervisord empties its pipes
-    first (supervisor/process.py: finish).
+    last three lines of stdout and of stderr, of each 200 characters, without those that say what
+    called what, and the line before a text that explains the options. A process that has ended
+    has been heard to the end: supervisord empties its pipes first (supervisor/process.py: finish).
     """
 
     def __init__(self, process: Any):
@@ -135,15 +140,31 @@ class _Channel:
 
     def __init__(self) -> None:
         self._lines: List[str] = []
+        self._before_usage: List[str] = []
         self._begun = b''
 
     def hear(self, data: bytes) -> None:
-        *whole, begun = (self._begun + data).split(b'\n')
-        self._begun = begun[:LONGEST_LINE]
+        text = self._begun + data
+        *whole, begun = text.split(b'\n')
+        self._begun = _ends(begun)
+        if any(word in text for word in (b'sage', b'SAGE', b'se:')):  # to look at each line is dear
+            for at in [at for at, line in enumerate(whole) if USAGE.match(line)][-1:]:
+                self._before_usage = (self._lines + _last(whole[:at]))[-1:]
         self._lines = (self._lines + _last(whole))[-LINES:]
 
     def lines(self) -> List[str]:
-        return (self._lines + _last([self._begun]))[-LINES:]
+        lines = (self._lines + _last([self._begun]))[-LINES:]
+        if len(lines) == LINES and self._before_usage and self._before_usage[0] not in lines:
+            lines[0] = self._before_usage[0]
+        return lines
+
+
+def _ends(line: bytes) -> bytes:
+    """Return a line, or both ends of a long one."""
+    if len(line) <= LONGEST_LINE:
+        return line
+    half = LONGEST_LINE // 2
+    return line[:half] + CUT + line[half:].replace(CUT, b'')[-half:]
 
 
 def _last(lines: List[bytes]) -> List[str]:
@@ -154,15 +175,15 @@ def _last(lines: List[bytes]) -> List[str]:
     found: List[str] = []
     while lines and len(found) < LINES:
         line = lines.pop()
-        words = b' '.join(stripEscapes(line[:LONGEST_LINE]).split())
-        text = words.decode('utf-8', 'replace')
+        words = b' '.join(stripEscapes(_ends(line)).split())
+        text = words.decode('utf-8', 'replace').replace(CUT.decode(), '...')
         if words == b'}' or words.startswith(b'note: Some details are omitted'):
             _pop_block(lines)
         elif CALLED_FROM.match(line):
             if b'.go:' in line and lines:
                 lines.pop()  # the function; its place stands below it
         elif not SAYS_NOTHING.match(words) and any(map(str.isalnum, text)):
-            found.insert(0, shown(text, LONGEST_SHOWN))
+            found.insert(0, shown_ends(text, LONGEST_SHOWN))
     return found
 
 

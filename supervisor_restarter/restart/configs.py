@@ -23,8 +23,8 @@ class Configs:
     def prepare(self, slot: Slot) -> None:
         """Make the new configuration of a slot ready for use. Raises OSError.
 
-        Automatic log files get their names; a slot that has such a file goes on with it. To prepare
-        it twice is no harm.
+        Automatic log files get their names; a slot that has such a file goes on with it. It may be
+        prepared twice.
         """
         old, new = slot.process.config, slot.config
         if old is new and slot.name in self.group.processes:
@@ -39,7 +39,7 @@ class Configs:
         new.create_autochildlogs()
 
     def apply(self, slot: Slot) -> None:
-        """Let the process of a slot, which is down, have its new configuration. Raises OSError."""
+        """Give the process of a slot, which is down, its new configuration. Raises OSError."""
         if not slot.has_new_configuration or slot.name not in self.group.processes:
             self.prepare(slot)
             slot.process.config = slot.config
@@ -48,13 +48,24 @@ class Configs:
     def apply_without_start(self, slot: Slot) -> None:
         """Let a slot have a process that was never started, with its new configuration.
 
-        By the exit status of the old one, and a new configuration, supervisord might start it
+        supervisord might start the old one, by its exit status and the new configuration
         (supervisor/process.py: transition, autorestart). Raises OSError.
         """
         self.prepare(slot)
-        slot.process = slot.config.make_process(self.group)
+        slot.process = self.make_process(slot, slot.config)
         self.group.processes[slot.name] = slot.process
         self.note()
+
+    def make_process(self, slot: Slot, config: Any) -> Any:
+        """Return another process for a slot, with what other plugins have added to its process.
+
+        What they have put in the place of Supervisor's methods needs that, as `spawn` of supvisors.
+        """
+        process = config.make_process(self.group)
+        for name, value in vars(slot.process).items():
+            if not hasattr(process, name):
+                setattr(process, name, value)
+        return process
 
     def add(self, slot: Slot) -> None:
         """Add the process of a slot, which was spawned, to the group, if it is not there."""

@@ -43,7 +43,7 @@ class RPCError(xmlrpc.RPCError):
 
 
 class Fault(NamedTuple):
-    """What befell one process, or with an empty `name` the whole group."""
+    """What went wrong with one process, or with an empty `name` with the whole group."""
 
     code: int
     explanation: str

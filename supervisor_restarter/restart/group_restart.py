@@ -1,4 +1,4 @@
-"""One restart of one group: whose story goes on in a pass, and when the next pass is due."""
+"""One restart of one group: which slots go on in a pass, and when the next pass is due."""
 
 import bisect
 import math
@@ -9,17 +9,19 @@ from supervisor.states import ProcessStates, SupervisorStates
 
 from supervisor_restarter.daemon.states import comes_up, next_change
 from supervisor_restarter.restart.faults import Faults
-from supervisor_restarter.restart.handover import HandOver, check_surge, name_of_slot
 from supervisor_restarter.restart.pacing import Times, Turns, pacing_for
 from supervisor_restarter.restart.plan import Action, Plan, to_restart
 from supervisor_restarter.restart.processes import Orphans, Processes
 from supervisor_restarter.restart.report import Report
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.slot import Phase, Slot, slots_of
-from supervisor_restarter.restart.slot_restart import SPAWN, TURN, SlotRestart
+from supervisor_restarter.restart.slot import Phase, Slot, name_of_slot
+from supervisor_restarter.restart.slot_restart import SPAWN, SlotRestart
 
 # How long the work of one pass may hold supervisord's main loop, in seconds.
 SLICE = 0.04
+
+# How long a call may look at processes before the restart begins, in seconds.
+AT_CALL = 0.02
 
 # How long a story is left alone where nothing tells of a change, in seconds. supervisord looks at
 # each process once a second too (supervisor/supervisord.py: runforever).
@@ -35,8 +37,9 @@ class GroupRestart:
         assert restart.outcome is True
 
     `advance` is one pass: it lets the stories of the slots go on (see `SlotRestart`), and never
-    waits. It goes on with those that have changed, whose time has come, whose turn it is, and which
-    may be spawned. With TIMEOUT the `outcome` comes before the restart has finished.
+    waits. A story goes on when its process has changed, when its time has come, when it is its
+    turn, and when its process may be spawned. With TIMEOUT the `outcome` comes before the restart
+    has finished.
 
     `clock` gives `monotonic()` and, for Supervisor's own times, `time()`, as the module time does.
     `readiness` says what a program declares of its readiness, and sees it; without it, RUNNING is
@@ -51,17 +54,20 @@ class GroupRestart:
         self.settings = settings
         self.clock = clock
         self.plan = plan or to_restart(group)
-        slots = {slot.name: slot for slot in slots_of(group, self.plan, readiness)}
         self._agenda = _Agenda(clock)
         self._processes = Processes(supervisord, group, self.plan, readiness, settings.delay,
                                     self._agenda.changed.add)
-        if settings.max_surge:
-            check_surge(slots, self._processes, clock)
+        slots = {slot.name: slot for slot in self._processes.slots()}
         self._times = Times(settings, slots.values(), clock)
         self.report = Report(self.name, slots, self._times.began, self._processes.log)
-        hand_over = HandOver(self._processes, clock)
-        self._stories = {name: SlotRestart(slot, self._processes, hand_over, self.report,
-                                           self._times) for name, slot in slots.items()}
+        self._stories = {name: SlotRestart(slot, self._processes, self.report, self._times)
+                         for name, slot in slots.items()}
+        if settings.max_surge:
+            # Of many processes only the first ones are looked at; the others at their turn.
+            until = clock.monotonic() + AT_CALL
+            for name, story in self._stories.items():
+                if slots[name].may_surge:
+                    story.hand_over.check(slots, clock.monotonic() < until)
         pacing = pacing_for(settings, self.plan.size)
         self.way = str(pacing)  # in words
         self._turns = Turns(pacing, slots.values(), self._times, self.report)
@@ -100,7 +106,8 @@ class GroupRestart:
 
     def info(self) -> Dict[str, Any]:
         """Return the struct of `getRestartInfo`."""
-        return self.report.info(self._active.values(), self._times)
+        return self.report.info(self.clock.monotonic(), (
+            self._stories[name].view.awaited() for name in list(self._active)))
 
     def slots(self) -> List[Dict[str, Any]]:
         """Return the array `slots` of that struct."""
@@ -138,11 +145,8 @@ class GroupRestart:
         else:
             self.give_up('removed during its restart', Faults.BAD_GROUP)
 
-    def advance(self, everything: bool = True, seconds: float = SLICE) -> None:
-        """Make one pass, of about `seconds` at most; `due` tells when the next one is.
-
-        With `everything` false only those stories go on that have a reason to.
-        """
+    def advance(self, seconds: float = SLICE) -> None:
+        """Make one pass, of about `seconds` at most; `due` tells when the next one is."""
         if self.finished:
             return
         if (self.supervisord.options.mood < SupervisorStates.RUNNING
@@ -150,22 +154,19 @@ class GroupRestart:
             self.group_removed()
         else:
             until = self.clock.monotonic() + seconds
-            all_seen = self._look(everything, until)
+            all_seen = self._look(until)
             self._spawn(until)
             self._check_time()
-            if all_seen:  # else one may be down that nobody counts
+            if all_seen:  # else a process may be down that is not counted yet
                 self._give_turns(until)
                 self._conclude()
 
     # the steps of a pass
 
-    def _look(self, everything: bool, until: float) -> bool:
+    def _look(self, until: float) -> bool:
         """Return whether there was time to look at all that have changed."""
         all_seen = True
-        names = self._agenda.take()
-        if everything:
-            names.update(self._kept, self.report.slots)
-        for name in sorted(names):
+        for name in sorted(self._agenda.take()):
             if name in self._kept:
                 self._look_at_kept(name)
             elif self.clock.monotonic() < until:
@@ -189,7 +190,7 @@ class GroupRestart:
                 self._active.values()):
             return
         for slot in [slot for slot in self._active.values() if slot.is_awaited]:
-            self._go_on(slot)  # for these there is a fault of their own
+            self._go_on(slot)  # these have a fault of their own: NOT_READY
         deadline = self._turns.deadline(self._active.values())
         if self.clock.monotonic() < deadline:
             return
@@ -200,10 +201,7 @@ class GroupRestart:
     def _give_turns(self, until: float) -> None:
         turn = self._turns.next()
         while turn:
-            slot = self._turns.take()
-            if self._stories[slot.name].waits_for != TURN:
-                self._go_on(slot)
-            self._go_on(slot, turn)
+            self._go_on(self._turns.take(), turn)
             turn = self._turns.next() if self.clock.monotonic() < until else ''
 
     def _conclude(self) -> None:
@@ -285,7 +283,7 @@ class GroupRestart:
 class _Agenda:
     """Which stories go on in the next pass, and when that pass is due, in monotonic seconds.
 
-    Those that have `changed` go on at once, the others when their time has come. Of the patient
+    Stories that have `changed` go on at once, the others when their time has come. Of the patient
     ones only the last time counts: so where many come up one by one, there is no pass for each.
     """
 
@@ -297,12 +295,12 @@ class _Agenda:
         self._patient: Dict[str, float] = {}
 
     def note_up(self, name: str) -> None:
-        """Let a patient one, which is up now, go on when all that are active are up."""
+        """Let a patient story, whose process is up now, go on when all that are active are up."""
         self.forget(name)
         self._up.add(name)
 
     def expect(self, name: str, when: float, patient: bool = False) -> None:
-        """Let one go on at a time, or with all others at the next full second."""
+        """Let a story go on at a time, at the latest with all others at the next full second."""
         times, others = ((self._patient, self._looks) if patient else
                          (self._looks, self._patient))
         now = self.clock.monotonic()
@@ -310,7 +308,7 @@ class _Agenda:
         others.pop(name, None)
 
     def forget(self, name: str) -> None:
-        """Expect nothing of one by time alone."""
+        """Expect nothing of a story by time alone."""
         self._looks.pop(name, None)
         self._patient.pop(name, None)
 

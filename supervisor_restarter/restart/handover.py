@@ -16,80 +16,64 @@ from supervisor_restarter.daemon.logs import SharedLogs
 from supervisor_restarter.daemon.states import UP_STATES
 from supervisor_restarter.restart.faults import CannotRestart, Failed, Faults
 from supervisor_restarter.restart.processes import Processes
-from supervisor_restarter.restart.slot import Slot
-
-# What is added to the name of a slot for the second process that it has for a while.
-SUCCESSOR, PREDECESSOR = '.new', '.old'
-
-# How long a call may take to look at processes before it begins, in seconds.
-AT_CALL = 0.02
-
-
-def name_of_slot(second: str) -> str:
-    """Return the name of the slot whose second process has a name; else that name."""
-    for suffix in (SUCCESSOR, PREDECESSOR):
-        if second.endswith(suffix):
-            return second[:-len(suffix)]
-    return second
-
-
-def check_surge(slots: Dict[str, Slot], processes: Processes, clock: Any) -> None:
-    """Raise CannotRestart where a process cannot have a second one beside it.
-
-    Of many processes only the first ones are looked at; the others when it is their turn.
-    """
-    group, until = processes.group, clock.monotonic() + AT_CALL
-    for slot in slots.values():
-        if not slot.may_surge:
-            continue
-        for taken in (slot.name + SUCCESSOR, slot.name + PREDECESSOR):
-            if taken in group.processes or taken in slots:
-                raise CannotRestart('%s: with max_surge a second process of %s would have this name'
-                                    % (make_namespec(group.config.name, taken), slot.name))
-        if clock.monotonic() < until:
-            try:
-                processes.note(slot, surge=True)
-            except Failed as why:
-                raise CannotRestart('%s: %s' % (
-                    make_namespec(group.config.name, slot.name), why.explanation)) from None
-            slot.noted = None
+from supervisor_restarter.restart.slot import PREDECESSOR, SUCCESSOR, Slot
 
 
 class HandOver:
-    """Gives a slot of one group from one process to another."""
+    """Gives one slot from one process to another."""
 
-    def __init__(self, processes: Processes, clock: Any):
+    def __init__(self, slot: Slot, processes: Processes, clock: Any):
+        self.slot = slot
         self.processes = processes
         self.clock = clock
         self.group = processes.group
 
-    def start_successor(self, slot: Slot) -> None:
-        """Spawn a second process for a slot, beside the one that has it. Raises Failed.
+    def check(self, slots: Dict[str, Slot], look: bool) -> None:
+        """Raise CannotRestart where the slot cannot have a second process.
+
+        `slots` are all of the restart, by name; `look`: at the process too, not at names alone.
+        """
+        slot = self.slot
+        for taken in slot.second_names:
+            if taken in self.group.processes or taken in slots:
+                raise CannotRestart('%s: with max_surge a second process of %s would have this name'
+                                    % (make_namespec(self.group.config.name, taken), slot.name))
+        if look:
+            try:
+                self.processes.note(slot, surge=True)
+            except Failed as why:
+                raise CannotRestart('%s: %s' % (make_namespec(
+                    self.group.config.name, slot.name), why.explanation)) from None
+            slot.noted = None
+
+    def start_successor(self) -> None:
+        """Spawn a second process for the slot, beside the one that has it. Raises Failed.
 
         To the program its name is that of the slot.
         """
-        self._check_free(slot)
+        slot = self.slot
+        self._check_free()
         self.processes.check_spare()
         config = _named(slot, slot.config, SUCCESSOR)
         config.environment = dict({'SUPERVISOR_PROCESS_NAME': slot.name},
                                   **(config.environment or {}))
-        slot.successor = config.make_process(self.group)
+        slot.successor = self.processes.configs.make_process(slot, config)
         slot.logs = SharedLogs(slot.name, same_logs(slot.process.config, config),
                                functools.partial(self.processes.changed, slot.name), self.clock)
+        # As every process, it is in its group when the first event is about it. One whose spawn
+        # raises is let go at once, since supervisord would start it
+        # (supervisor/process.py: transition, autostart).
+        self.group.processes[config.name] = slot.successor
         try:
             self.processes.spawn(slot, slot.successor)
         finally:
-            # One that raised is nothing that supervisord should try to start
-            # (supervisor/process.py: transition, autostart).
-            if slot.successor.laststart:
-                self.group.processes[config.name] = slot.successor
-                slot.logs.join(slot.process, slot.successor)
+            slot.logs.join(slot.process, slot.successor)
 
-    def hand_over(self, slot: Slot) -> None:
+    def hand_over(self) -> None:
         """Give the slot to its successor; the old process is its predecessor then. Raises Failed.
         """
-        old, new = slot.process, slot.successor
-        self._check_free(slot, new)
+        slot, old, new = self.slot, self.slot.process, self.slot.successor
+        self._check_free(new)
         processes = self.group.processes
         del processes[new.config.name]
         new.config, old.config = slot.config, _named(slot, old.config, PREDECESSOR)
@@ -101,12 +85,12 @@ class HandOver:
         self.processes.log('info', '%s: %s takes over from %s' % (
             slot.name, _pid_of(new), _pid_of(old)))
         if new.get_state() == ProcessStates.RUNNING:
-            # It became so under another name; who follows the slot by its name is told now.
+            # It became so under another name; listeners that know the slot's name are told now.
             events.notify(events.ProcessStateRunningEvent(new, ProcessStates.STARTING))
 
-    def let_go(self, slot: Slot) -> None:
-        """Stop the second process of a slot, and remove it when it is down. Raises Failed."""
-        leaving, trouble = slot.second, None
+    def let_go(self) -> None:
+        """Stop the second process of the slot, and remove it when it is down. Raises Failed."""
+        slot, leaving, trouble = self.slot, self.slot.second, None
         if leaving.get_state() in (*UP_STATES, ProcessStates.BACKOFF):
             try:
                 self.processes.stop(slot, leaving)
@@ -126,12 +110,12 @@ class HandOver:
         if trouble is not None:
             raise trouble
 
-    def _check_free(self, slot: Slot, successor: Any = None) -> None:
+    def _check_free(self, successor: Any = None) -> None:
         """Raise Failed where somebody else has a process with a name for the second process."""
-        for name in (slot.name + SUCCESSOR, slot.name + PREDECESSOR):
+        for name in self.slot.second_names:
             if self.group.processes.get(name, successor) is not successor:
                 raise Failed(Faults.START_FAILED, 'somebody else has added a process %s: a second '
-                             'process of %s would have this name' % (name, slot.name))
+                             'process of %s would have this name' % (name, self.slot.name))
 
 
 def _pid_of(process: Any) -> str:

@@ -21,7 +21,8 @@ class Progress(NamedTuple):
 
     `elapsed` are the seconds since the first pass. Of `total` processes to replace or remove,
     `taken` have had their turn. Of the group, `down` are not up and `failed` have failed, though
-    they were up at the call; `surging` are too many. `removing`: the next one is to be removed.
+    they were up at the call; `surging` are more than the group has. `removing`: the next slot is to
+    be removed.
     """
 
     elapsed: float
@@ -71,15 +72,15 @@ class Staggered:
         return min(past + 1, self.batches)
 
     def used_up(self, failed: int) -> bool:
-        """Whether nothing may ever go down again after so many have failed."""
+        """Return False: the batches go on, however many have failed."""
         return False
 
 
 class Rolling:
-    """Two windows: how many of the group may be down, and how many there may be too many.
+    """Two windows: how many of the group may be down, and how many more there may be.
 
-    One goes down while fewer than `max_unavailable` are not up; one comes while there are fewer
-    than `max_surge` more than the group has.
+    A process is stopped while fewer than `max_unavailable` are not up; a new one is started beside
+    its predecessor while there are fewer than `max_surge` more than the group has.
     """
 
     is_rolling = True
@@ -93,14 +94,14 @@ class Rolling:
         if self.max_unavailable:
             bounds.append('at most %d down' % self.max_unavailable)
         if self.max_surge:
-            bounds.append('at most %d more than there are' % self.max_surge)
+            bounds.append('at most %d more than the group has' % self.max_surge)
         return 'rolling, ' + ', '.join(bounds)
 
     def next_turn(self, progress: Progress) -> str:
         """Return which way the next turn goes now; '' where the next one has to wait."""
         if progress.removing:
-            # The group is to have fewer, so one may go where none may be down; but while one is
-            # down, or has yet to come in its place, it has to serve.
+            # The group is to have fewer processes, so one is removed also where none may be down;
+            # but while another is down, or its new process is not up yet, it has to serve.
             room = max(1, self.max_unavailable - progress.failed)
             return STOP_FIRST if progress.down < room else ''
         if progress.down + progress.failed < self.max_unavailable:
@@ -114,7 +115,7 @@ class Rolling:
         return math.inf
 
     def used_up(self, failed: int) -> bool:
-        """Whether the failed ones have used a window up."""
+        """Whether so many have failed that none may be stopped, or started beside, any more."""
         return any(0 < limit <= failed for limit in (self.max_unavailable, self.max_surge))
 
 
@@ -136,7 +137,7 @@ class Turns:
         self.pacing = pacing
         self.times = times
         self.report = report
-        # The next one stands last. What is removed goes after all others: until then it serves.
+        # The next slot stands last. What is removed comes after all others: until then it serves.
         self._waiting = sorted((slot for slot in slots if not slot.found_down),
                                key=lambda slot: (not slot.is_removed, slot.rank))
         self._total = len(self._waiting)
@@ -199,7 +200,7 @@ class Turns:
         return min(map(self.times.deadline_of, active), default=math.inf)
 
     def time_until(self, deadline: float) -> float:
-        """Return how many seconds those had whose deadline it is."""
+        """Return how many seconds the slots had whose deadline this is."""
         late = [name for name, when in self.deadlines.items() if when == deadline]
         return deadline - self.times.began_for(self.report.slots[late[0]]) if late else (
             self.times.longest)

@@ -1,14 +1,8 @@
 """What a restart is to do with each slot: keep it, replace its process, add it, remove it."""
 
-from collections import Counter
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from supervisor_restarter.daemon import differences
-from supervisor_restarter.daemon.states import BROKEN_STATES, OFF_ON_PURPOSE, OFF_STATES
-
-
-class CannotUpdate(ValueError):
-    """Why a group cannot get another configuration while it runs, as a sentence."""
+from supervisor_restarter.daemon.states import OFF_ON_PURPOSE
 
 
 class Action:
@@ -53,6 +47,11 @@ class Plan(NamedTuple):
         """How many processes the group is to have."""
         return len(self.slots) - len(self.having(Action.REMOVE))
 
+    @property
+    def to_do(self) -> List[Planned]:
+        """The slots with which something is done."""
+        return self.having(Action.REPLACE, Action.ADD, Action.REMOVE)
+
     def having(self, *actions: str) -> List[Planned]:
         """Return the slots with which one of these is to be done."""
         return [slot for slot in self.slots if slot.action in actions]
@@ -89,56 +88,8 @@ def to_restart(group: Any) -> Plan:
                       for name, process in group.processes.items()))
 
 
-def to_update(group: Any, config: Any, restart: bool = False) -> Plan:
-    """Return the plan that makes a group what `config`, its configuration in the file, says.
-
-    A slot whose configuration is the same is kept; with `restart` its process is replaced too.
-    Raises CannotUpdate for a change of the group as a whole.
-    """
-    _check_group(group.config, config)
-    names = Counter(wanted.name for wanted in config.process_configs)
-    for name, times in names.items():
-        if times > 1:
-            raise CannotUpdate('%d of its processes have the name %s in the file' % (times, name))
-    slots = [_planned(group.processes.get(wanted.name), wanted, restart)
-             for wanted in config.process_configs]
-    slots += [Planned(name, Action.REMOVE, process.config, runs=False)
-              for name, process in group.processes.items() if name not in names]
-    return Plan(tuple(slots), config)
-
-
 def _kept(slot: Planned, group: Any) -> Optional[Planned]:
     """Return the slot as it is now; None where the group has no such process."""
     process = group.processes.get(slot.name)
     return process and Planned(slot.name, Action.KEEP, process.config,
                                runs=process.get_state() not in OFF_ON_PURPOSE)
-
-
-def _planned(process: Any, wanted: Any, restart: bool) -> Planned:
-    if process is None:
-        return Planned(wanted.name, Action.ADD, wanted, runs=wanted.autostart)
-    state, changed = process.get_state(), differences.of_processes(process.config, wanted)
-    # As after supervisorctl update, or after a restart; and one that cannot be started, though it
-    # was to run, is tried again.
-    down = state in OFF_STATES
-    runs = restart or not down or wanted.autostart
-    if changed:
-        return Planned(wanted.name, Action.REPLACE, wanted, changed, runs)
-    if restart or state in BROKEN_STATES:
-        return Planned(wanted.name, Action.REPLACE, process.config)
-    return Planned(wanted.name, Action.KEEP, process.config, runs=not down)
-
-
-def _check_group(old: Any, new: Any) -> None:
-    advice = 'which concerns the group as a whole: use supervisorctl update %s' % new.name
-    if type(old) is not type(new):
-        raise CannotUpdate('it is of another kind in the file, %s' % advice)
-    changed = differences.of_groups(old, new)
-    if changed:
-        raise CannotUpdate('the file changes its %s, %s' % (', '.join(changed), advice))
-    changed = differences.of_sockets(old, new)
-    if changed:
-        raise CannotUpdate(
-            'the file changes its %s, which a socket gets when it is opened, and supervisorctl '
-            'update does not see that: use supervisorctl stop %s:*, remove %s and add %s' % (
-                ', '.join(changed), new.name, new.name, new.name))

@@ -1,15 +1,16 @@
 """What a restart does to the processes of its group."""
 
 import math
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, List
 
+from supervisor.options import make_namespec
 from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.socket_map import check_spare
 from supervisor_restarter.daemon.spawn import spawn
 from supervisor_restarter.daemon.words import listen_to
 from supervisor_restarter.restart.configs import Configs
-from supervisor_restarter.restart.faults import Failed, Faults
+from supervisor_restarter.restart.faults import CannotRestart, Failed, Faults
 from supervisor_restarter.restart.slot import Slot
 
 # How long the children of a process may take to follow it, in seconds, before they count as left
@@ -29,6 +30,7 @@ class Processes:
                  changed: Callable[[str], Any]):
         self.supervisord = supervisord
         self.group = group
+        self.plan = plan
         self.configs = Configs(group, plan)
         self.readiness = readiness
         self.delay = delay
@@ -37,6 +39,22 @@ class Processes:
         # (supervisor/socket_manager.py: ReferenceCounter); so it is held until they are up.
         manager = getattr(self.group, 'socket_manager', None)
         self._socket = manager.get_socket() if manager and manager.is_prepared() else None
+
+    def slots(self) -> List[Slot]:
+        """Make a slot for each process with which something is done. Raises CannotRestart."""
+        slots = []
+        for planned in self.plan.to_do:
+            declared = None
+            if self.readiness is not None and planned.runs:
+                try:
+                    declared = self.readiness.declared(planned.config)
+                except ValueError as why:
+                    raise CannotRestart('%s: %s' % (
+                        make_namespec(self.group.config.name, planned.name), why)) from None
+            process = (self.group.processes.get(planned.name)
+                       or planned.config.make_process(self.group))
+            slots.append(Slot(planned, process, declared or None))
+        return slots
 
     def end(self) -> None:
         """Let the group be what it is now, and hold nothing any more."""
@@ -152,7 +170,7 @@ class Processes:
 
 
 class Orphans:
-    """The children of processes that have ended, as far as they have not followed them.
+    """The processes that run on in the process groups of processes that have ended.
 
     A process leads a process group of its own, so what is left of that has been left behind.
     """

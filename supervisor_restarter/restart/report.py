@@ -5,24 +5,21 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Union
 
 from supervisor_restarter.daemon.states import BROKEN_STATES
 from supervisor_restarter.restart.faults import Failed, Fault, RPCError
-from supervisor_restarter.restart.pacing import Times
 from supervisor_restarter.restart.slot import PENDING, PHASES, Phase, Slot, count
 
-# How long a process may take to leave before that is worth a word, in seconds; and of how many
-# processes there is a word.
-LONG, LONGEST = 1.0, 200
+# For how many processes at most `getRestartInfo` tells what they wait for.
+LONGEST = 200
 
 
 class Report:
     """What is to be told of one restart.
 
     `slots` are all with which something is done, by name; `began` and `ended` are monotonic
-    seconds, `ended` is None while it runs. `faults` are those of processes;
-    `warnings` are what the caller should know besides;
-    `failed` counts those of them that were not broken before the call; `ending` is why nothing
-    more is begun: the restart settles. `outcome` is what the caller gets, None until that is known:
-    True, a list of faults (as structs), or an RPCError to raise. `log(level, message)` writes to
-    supervisord's log.
+    seconds, `ended` is None while it runs. `faults` are those of processes, `warnings` are what the
+    caller should know besides. `failed` counts the processes with a fault that were not FATAL or in
+    BACKOFF at the call. `ending` is why nothing more is begun: the restart settles. `outcome` is
+    what the caller gets, None until that is known: True, a list of faults (as structs), or an
+    RPCError to raise. `log(level, message)` writes to supervisord's log.
     """
 
     def __init__(self, group: str, slots: Dict[str, Slot], began: float,
@@ -73,7 +70,7 @@ class Report:
         self.outcome = self.outcome or self.ending.error()
 
     def left_as_they_were(self) -> int:
-        """Return how many processes of the call are up that nobody has told to stop."""
+        """Return how many processes of the call are up, and were not told to stop."""
         return sum(slot.has_old for slot in self.slots.values())
 
     def pending(self) -> str:
@@ -90,16 +87,17 @@ class Report:
         return '%s %d of %d processes in %.3f seconds' % (
             verb, done, len(self.slots), self.ended - self.began)
 
-    def info(self, active: Iterable[Slot], times: Times) -> Dict[str, Any]:
-        """Return the struct of `getRestartInfo`."""
-        active, now = list(active), times.clock.monotonic()
-        awaiting = (self._awaited(slot, times, now) for slot in active)
+    def info(self, now: float, awaiting: Iterable[Dict[str, Any]]) -> Dict[str, Any]:
+        """Return the struct of `getRestartInfo`.
+
+        `now` are monotonic seconds; `awaiting` tells what each slot waits for, {} for nothing.
+        """
         state = ('FINISHED' if self.ended is not None else
                  'SETTLING' if self.settles else 'RESTARTING')
         return dict(count(self.slots.values()), group=self.group, state=state,
                     total=len(self.slots),
                     elapsed=(now if self.ended is None else self.ended) - self.began,
-                    surging=sum(slot.second is not None for slot in active),
+                    surging=sum(slot.second is not None for slot in self.slots.values()),
                     awaiting=list(itertools.islice(filter(None, awaiting), LONGEST)),
                     faults=self._faults(),
                     warnings=[warning.struct() for warning in self.warnings])
@@ -113,22 +111,6 @@ class Report:
         if self.outcome is True:
             return 'restarted'
         return self.ending.text.split(':')[0] if self.ending is not None else 'FAILED'
-
-    @staticmethod
-    def _awaited(slot: Slot, times: Times, now: float) -> Dict[str, Any]:
-        """Return what a slot waits for, and for how long; nothing where that is not worth a word.
-        """
-        told = {'name': slot.name, 'awaited': '', 'seen': '', 'phase': 'starting',
-                'seconds': now - slot.since, 'limit': 0.0}
-        if slot.is_awaited or slot.is_awaited_to_run:
-            limit = times.deadline_of(slot) - times.began_for(slot)
-            return dict(told, awaited=slot.watch.awaited, seen=slot.watch.seen, limit=limit)
-        if slot.phase == Phase.STOPPING and now - slot.since >= LONG:
-            return dict(told, phase='leaving', limit=slot.leaving.config.stopwaitsecs)
-        if slot.phase == Phase.STARTING and slot.up_since <= now:
-            return dict(told, phase='ready', seconds=now - slot.up_since,
-                        limit=times.min_ready_seconds)
-        return {}
 
     def history(self) -> List[Dict[str, Any]]:
         """Return the array `slots` of that struct: the phases of each, in seconds since it began.

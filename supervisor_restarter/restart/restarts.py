@@ -8,6 +8,7 @@ import traceback
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from supervisor import events
+from supervisor.states import SupervisorStates
 
 from supervisor_restarter.daemon.children import reap
 from supervisor_restarter.daemon.configuration import take_over
@@ -46,15 +47,16 @@ class _Last(NamedTuple):
 class Restarts:
     """The restarts of one supervisord: at most one runs for each group.
 
-    To the main loop they are one thing with `advance()`, `due()` and `finished`, and a bug in
-    one of them is nothing that they raise. `readiness` is handed to each; see `GroupRestart`.
+    The main loop uses `advance()`, `due()` and `finished`. A bug in one restart ends that, and is
+    not raised. `readiness` is handed to each; see `GroupRestart`.
     """
 
     def __init__(self, supervisord: Any, clock: Any = time, readiness: Any = None):
         self.supervisord = supervisord
         self.clock = clock
         self.readiness = readiness
-        self._running: Dict[str, GroupRestart] = {}  # whose last pass was longest ago stands first
+        # The restart whose last pass was longest ago stands first.
+        self._running: Dict[str, GroupRestart] = {}
         self._last: Dict[str, _Last] = {}
         # Until events.clear() (supervisor/supervisord.py: run). To unsubscribe while an event is
         # handed out would make another subscriber miss it (supervisor/events.py: notify).
@@ -86,10 +88,10 @@ class Restarts:
 
     def begin(self, name: str, settings: Settings, plan: Optional[Plan] = None,
               of: Optional[Sequence[str]] = None) -> GroupRestart:
-        """Begin to restart a group, or what else is planned; the first pass is yet to come.
+        """Begin the restart of a group, or what `plan` says; the first pass comes later.
 
-        `of` are the names of all that is to be done, where this call does some of it; None: all in
-        the plan. The rest can be resumed.
+        `of` are the names of all slots that are to be restarted, where this call does some of them;
+        None: all in the plan. The rest can be resumed.
 
         Raises RPCError: RESTART_IN_PROGRESS; BAD_GROUP where there is no such group;
         INCORRECT_PARAMETERS where the configuration of one of its processes does not allow it.
@@ -147,27 +149,28 @@ class Restarts:
         """Whether none is running."""
         return not self._running
 
-    def advance(self, everything: bool = True) -> None:
+    def advance(self) -> None:
         """Make one pass of each that is due; see `GroupRestart.advance`.
 
         They share its time. Where they are many, some have to wait for the next pass, which is then
-        due at once; with `everything`, none has.
+        due at once. When supervisord stops, all end at once.
         """
         until = self._collect()
-        due = [name for name in self._running if everything or self._due(name) <= 0]
+        stops = self.supervisord.options.mood < SupervisorStates.RUNNING
+        due = [name for name in self._running if stops or self._due(name) <= 0]
         for name in due:
             restart = self._running.pop(name)
             self._running[name] = restart
             with self._given_up(restart):  # a finished restart does nothing
-                restart.advance(everything, SLICE / len(due))
+                restart.advance(SLICE / len(due))
             self._note_if_finished(name)
-            if not everything and self.clock.monotonic() >= until:
+            if not stops and self.clock.monotonic() >= until:
                 break
         if not any(restart.settings.max_surge for restart in self._running.values()):
             self._event_names.rest()
 
     def due(self) -> float:
-        """Return the seconds until one of them has something to do; see `GroupRestart.due`."""
+        """Return the seconds until a restart has something to do; see `GroupRestart.due`."""
         seconds = math.inf
         for name in list(self._running):
             seconds = min(seconds, self._due(name))
@@ -236,7 +239,7 @@ class Restarts:
     def _group(self, name: str) -> Any:
         group = self.supervisord.process_groups.get(name)
         if group is None:
-            raise RPCError(Faults.BAD_GROUP, '%s: no such group' % (shown(name) or "''"))
+            raise RPCError(Faults.BAD_GROUP, '%s: no such group' % shown(name))
         return group
 
     def _on_process_state(self, event: events.ProcessStateEvent) -> None:

@@ -1,14 +1,12 @@
 """The place of one process in its group: what is known of it in a restart."""
 
 import math
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, List, Tuple
 
-from supervisor.options import make_namespec
 from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon.states import DOWN_STATES, UP_STATES
-from supervisor_restarter.restart.faults import CannotRestart
-from supervisor_restarter.restart.plan import Action, Plan, Planned
+from supervisor_restarter.restart.plan import Action, Planned
 
 _FOUND_DOWN = (*DOWN_STATES, ProcessStates.STOPPING)
 
@@ -17,6 +15,9 @@ _FOUND_DOWN = (*DOWN_STATES, ProcessStates.STOPPING)
 # the main loop turns, at most every 0.05 s (supervisor/rpcinterface.py: stopProcessGroup,
 # killall.delay). The loop may be held meanwhile, so it has to turn twice in that time.
 SEEN_DOWN = 0.2
+
+# What is added to the name of a slot for the second process that it has for a while.
+SUCCESSOR, PREDECESSOR = '.new', '.old'
 
 # How long a process may stay down that somebody else stops during the restart, in seconds. They may
 # be about to start it again, or to remove its group.
@@ -40,7 +41,7 @@ PENDING = PHASES[:3]
 
 
 class Window:
-    """What a slot takes a place in: the processes that may be down, or those too many."""
+    """Where a slot takes a place: among those that may be down, or more than the group has."""
 
     DOWN = 'down'
     SURGE = 'surge'
@@ -55,10 +56,10 @@ class Slot:
     `predecessor` after it; `logs` is what both write to, `words` what the new one says.
     `declaration` is what the program declares of its readiness, and `noted` where the old process
     listened; `watch` sees whether the new process, whose process id is `watched`, is ready. `up`
-    says whether the new process was up when it was looked at last, `up_since` is the monotonic time
-    since when it is, before it has been so for `min_ready_seconds`. `told` is the id of the process
-    that the restart has told to stop; `orphaned` are the ids of processes that have ended, while
-    others of their process groups ran, with the monotonic times since when. `changes` are the
+    says whether the new process was up at the last look; `up_since` is the monotonic time since
+    when it is RUNNING and ready: after `min_ready_seconds` it is up. `told` is the id of the
+    process that the restart has told to stop; `orphaned` are the ids of processes that have ended,
+    while others of their process groups ran, with the monotonic times since when. `changes` are the
     phases that the slot has come to, with the monotonic times.
     """
 
@@ -128,8 +129,13 @@ class Slot:
         return self.successor if self.predecessor is None else self.predecessor
 
     @property
+    def second_names(self) -> Tuple[str, str]:
+        """The names that its second process has, before the hand-over and after it."""
+        return self.name + SUCCESSOR, self.name + PREDECESSOR
+
+    @property
     def newest(self) -> Any:
-        """The process that has the slot, or is to get it."""
+        """The successor; where there is none, the process that has the slot."""
         return self.process if self.successor is None else self.successor
 
     @property
@@ -170,13 +176,13 @@ class Slot:
 
     @property
     def is_awaited_to_run(self) -> bool:
-        """Whether of the new process nothing can be seen but that it is RUNNING, and it is not."""
+        """Whether the new process is STARTING, and is up when it is RUNNING."""
         return (self.phase == Phase.STARTING and self.ready and self.watch is not None
                 and not self.watch.early and self.newest.get_state() == ProcessStates.STARTING)
 
     @property
     def since(self) -> float:
-        """When it came to its phase, in monotonic seconds; it has been in one before."""
+        """When it came to its phase, in monotonic seconds; only where it has left its first one."""
         return self.changes[-1][1]
 
     @property
@@ -238,21 +244,12 @@ class Slot:
             or (self.state == ProcessStates.STOPPED and self.process.administrative_stop))
 
 
-def slots_of(group: Any, plan: Plan, readiness: Any) -> Iterator[Slot]:
-    """Make a slot for each process with which the plan does something.
-
-    `readiness` says what a program declares; without it nothing is declared. Raises CannotRestart.
-    """
-    for planned in plan.having(Action.REPLACE, Action.ADD, Action.REMOVE):
-        declared: Optional[Any] = None
-        if readiness is not None and planned.runs:
-            try:
-                declared = readiness.declared(planned.config)
-            except ValueError as why:
-                raise CannotRestart('%s: %s' % (
-                    make_namespec(group.config.name, planned.name), why)) from None
-        process = group.processes.get(planned.name) or planned.config.make_process(group)
-        yield Slot(planned, process, declared or None)
+def name_of_slot(second: str) -> str:
+    """Return the slot's name for the name of a second process; any other name as it is."""
+    for suffix in (SUCCESSOR, PREDECESSOR):
+        if second.endswith(suffix):
+            return second[:-len(suffix)]
+    return second
 
 
 def count(slots: Any) -> Dict[str, int]:

@@ -2,7 +2,7 @@
 
 import math
 import traceback
-from typing import Any, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 from supervisor.states import ProcessStates
 
@@ -17,6 +17,9 @@ from supervisor_restarter.restart.slot import SEEN_DOWN, THEIRS, Phase, Slot
 # What a story waits for: that something changes, its turn, that its process may be spawned.
 CHANGE, TURN, SPAWN = 'change', 'turn', 'spawn'
 
+# After how many seconds `getRestartInfo` tells of a process that has not left yet.
+LONG = 1.0
+
 OLD_CONFIGURATION = 'started by somebody else, with its old configuration'
 
 
@@ -25,26 +28,25 @@ class Gone(Exception):
 
 
 class Replaced(Exception):
-    """Somebody else, or Supervisor's autorestart, replaces the process: theirs counts."""
+    """Somebody else, or Supervisor's autorestart, replaces the process: that is the new one."""
 
 
 class SlotRestart:
     """The story of one slot.
 
-        story = SlotRestart(slot, processes, hand_over, report, times)
+        story = SlotRestart(slot, processes, report, times)
         story.go_on()                # until it waits; `waits_for` says for what
         story.go_on(STOP_FIRST)      # it was its turn
         assert slot.phase == Phase.STOPPING
 
-    After each `yield` the world may be another one: somebody else may have done anything, and the
+    After each `yield` the processes may be in any state, since others act on them too, and the
     restart may settle.
     """
 
-    def __init__(self, slot: Slot, processes: Processes, hand_over: HandOver, report: Report,
-                 times: Times):
+    def __init__(self, slot: Slot, processes: Processes, report: Report, times: Times):
         self.slot = slot
         self.processes = processes
-        self.hand_over = hand_over
+        self.hand_over = HandOver(slot, processes, times.clock)
         self.report = report
         self.times = times
         self.view = _View(slot, processes, times)
@@ -121,7 +123,7 @@ class SlotRestart:
         slot = self.slot
         self.processes.note(slot, surge=True)
         self.processes.configs.prepare(slot)
-        self.hand_over.start_successor(slot)
+        self.hand_over.start_successor()
         self._move(Phase.STARTING)
         while not self.view.successor_is_up():
             yield CHANGE
@@ -129,11 +131,11 @@ class SlotRestart:
                 self._move(Phase.WAITING)
                 yield from self._until_it_has_one_process()
                 return False
-        self.hand_over.hand_over(slot)
+        self.hand_over.hand_over()
         self._move(Phase.STOPPING)
         while slot.predecessor is not None:
             self.view.is_up(slot.process)
-            self.hand_over.let_go(slot)
+            self.hand_over.let_go()
             if slot.predecessor is not None:
                 yield CHANGE
                 self.view.look()
@@ -182,12 +184,12 @@ class SlotRestart:
             self.view.look()
 
     def _until_it_has_one_process(self) -> Iterator[str]:
-        """However the story ends, no second process stays."""
+        """Wait until the slot has one process: however the story ends, no second one stays."""
         slot = self.slot
         while slot.second is not None:
             try:
                 self.view.let_time_pass()
-                self.hand_over.let_go(slot)
+                self.hand_over.let_go()
             except Failed as why:
                 self.processes.log('warn', '%s: its second process: %s' % (
                     slot.name, why.explanation))
@@ -217,7 +219,7 @@ class SlotRestart:
 
 
 class _View:
-    """What is seen of the processes of a slot, and what it means."""
+    """What can be seen of the processes of a slot: whether they are down, up, or gone."""
 
     def __init__(self, slot: Slot, processes: Processes, times: Times):
         self.slot = slot
@@ -232,13 +234,13 @@ class _View:
             and 0 <= times.clock.time() - slot.process.laststop < SEEN_DOWN)
 
     def look(self) -> None:
-        """See what time has done to the processes. Raises Gone."""
+        """Let time pass for the processes. Raises Gone where somebody else has removed them."""
         self.let_time_pass()
         if not self.processes.are_there(self.slot):
             raise Gone
 
     def let_time_pass(self) -> None:
-        """Do what the processes and their logs have waited for long enough to do."""
+        """Change the states that time alone changes; write what a log has held back long enough."""
         slot = self.slot
         if slot.logs is not None:
             slot.logs.look()
@@ -269,7 +271,7 @@ class _View:
         """Whether others of the old process's group may be about to end, such as the child of a
         shell. Until then they have what the new process needs: a port, a lock.
 
-        For one that has ended by itself nobody waits: supervisord would start it.
+        Where the old process has ended by itself they are not waited for: supervisord starts it.
         """
         now = self.times.clock.monotonic()
         self.note_orphans()
@@ -277,7 +279,7 @@ class _View:
             self.slot, now) and now < self.times.whole - self.slot.config.startsecs - FOLLOWING)
 
     def note_orphans(self) -> None:
-        """Note whom the old process, which has ended, has left behind."""
+        """Note the processes that the old process, which has ended, has left behind."""
         self.processes.note_orphans(
             self.slot, self.slot.pid_at_call, self.times.clock.monotonic())
 
@@ -343,6 +345,23 @@ class _View:
         if not slot.ready and slot.watch.in_the_way():
             why += '; ' + slot.watch.in_the_way()
         raise Failed(Faults.START_FAILED, why)
+
+    def awaited(self) -> Dict[str, Any]:
+        """Return what the slot waits for, as an entry of `awaiting` in the struct of
+        `getRestartInfo`; {} where there is nothing to tell.
+        """
+        slot, times, now = self.slot, self.times, self.times.clock.monotonic()
+        told = {'name': slot.name, 'awaited': '', 'seen': '', 'phase': 'starting',
+                'seconds': now - slot.since, 'limit': 0.0}
+        if slot.is_awaited or slot.is_awaited_to_run:
+            limit = times.deadline_of(slot) - times.began_for(slot)
+            return dict(told, awaited=slot.watch.awaited, seen=slot.watch.seen, limit=limit)
+        if slot.phase == Phase.STOPPING and now - slot.since >= LONG:
+            return dict(told, phase='leaving', limit=slot.leaving.config.stopwaitsecs)
+        if slot.phase == Phase.STARTING and slot.up_since <= now:
+            return dict(told, phase='ready', seconds=now - slot.up_since,
+                        limit=times.min_ready_seconds)
+        return {}
 
     def next_look(self) -> float:
         """Return when time alone lets it go on, in monotonic seconds; infinity for never."""

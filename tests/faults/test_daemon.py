@@ -7,7 +7,6 @@ import xmlrpc.client
 import pytest
 
 from supervisor_restarter.restart.faults import Faults
-from tests.integration.test_residue import assert_nothing_is_left
 from tests.support.daemon import MANNERS, group, running, wait_until
 from tests.support.faults import (
     STARTING,
@@ -22,6 +21,7 @@ from tests.support.faults import (
     wait_phase,
     wait_reloaded,
 )
+from tests.support.residue import assert_nothing_is_left
 from tests.support.stress import pairs
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,6 @@ import sys
 import pytest
 
 from supervisor_restarter.restart.faults import Faults
-from tests.integration.test_residue import assert_nothing_is_left
 from tests.support.daemon import free_port, running, wait_until
 from tests.support.faults import (
     Call,
@@ -22,6 +21,7 @@ from tests.support.faults import (
     wait_reloaded,
 )
 from tests.support.readiness import serves, slow_starters, temporary_folder
+from tests.support.residue import assert_nothing_is_left
 from tests.support.stress import pairs, stress
 from tests.support.surge import SURGE, Watch, programs
 

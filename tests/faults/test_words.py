@@ -1,9 +1,12 @@
 """The fault of a process that does not come up says what it wrote last, in every way."""
 
+import os
+import signal
+
 import pytest
 
 from supervisor_restarter.restart.faults import Faults
-from tests.support.daemon import running
+from tests.support.daemon import running, wait_until
 from tests.support.faults import Call, sabotaged
 from tests.support.stress import pairs
 from tests.support.surge import programs
@@ -51,3 +54,17 @@ def test_one_that_does_not_become_ready(way, tmp_path):
         answer = Call(daemon, 'web', dict(way, timeout=2)).result()
         assert answer[0]['code'] == Faults.NOT_READY
         assert answer[0]['text'].endswith('has not sent READY=1; it said last: no database')
+
+
+def test_one_that_leaves_again_while_others_wait_for_their_turn():
+    command = '/bin/sh -c "echo no database >&2; exec /bin/sleep 100000"'
+    with running(programs('program', 2, command, autorestart='false')) as (daemon, old):
+        call = Call(daemon, 'web', {'stagger_factor': 2, 'delay': 100, 'timeout': 200})
+        info = daemon.rpc.restarter.getRestartInfo
+        wait_until(lambda: info('web')['restarted'] == 1, 'one has restarted')
+        (name, pid), = (new for new in daemon.pids('web').items() if new[1] != old[new[0]])
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: info('web')['faults'], 'it is missed')
+        daemon.rpc.restarter.cancelRestart('web')
+        assert call.result()[0]['text'] == (
+            'START_FAILED: ended by a signal; it said last: no database')

@@ -175,7 +175,11 @@ def test_updategroup_all_covers_the_whole_file(command, tmp_path):
             assert (done.returncode, done.stderr) == (0, '')
             return done.stdout.splitlines()
 
-        assert said('all') == ['old: nothing to do, 1 kept', 'web: nothing to do, 2 kept']
+        done = daemon.command(*command, 'all', 'nope')
+        assert done.returncode and done.stdout + done.stderr == (
+            'Error: nope: no such group; nothing is done\n')
+        for names in (['all'], ['web', 'all', 'o*']):
+            assert said(*names) == ['old: nothing to do, 1 kept', 'web: nothing to do, 2 kept']
         daemon.write_configuration('\n'.join([
             group('web', 2, environment='KEY="2"'), group('new-a', 1),
             group('new-b', 2, autostart='false')]))
@@ -394,6 +398,15 @@ def test_json_is_one_document(daemon):
     assert document('restartinfo', '--json', 'bad')['groups'][0]['failed'] == 2
     plan = document('updategroup', '--json', '--dry-run', 'web')['groups'][0]
     assert (plan['outcome'], [slot['action'] for slot in plan['plan']]) == ('planned', ['keep'] * 2)
+    for arguments, error in [
+            (('restartgroup', '--json', 'web', 'nope'),
+             'Error: nope: no such group; nothing is done'),
+            (('restartinfo', '--json', 'web:web_000'), 'Error: web:web_000: names a process; this '
+             'takes a group, such as web')]:
+        assert document(*arguments)['error'] == error
+    done = daemon.supervisorctl('-s', 'unix:///nowhere.sock', 'restartgroup', 'web', '--json')
+    assert (done.returncode, json.loads(done.stdout)) == (1, {
+        'status': 1, 'groups': [], 'error': 'unix:///nowhere.sock no such file'})
 
 
 def test_options_do_not_leak_from_one_command_of_the_shell_to_the_next(daemon):
@@ -401,6 +414,12 @@ def test_options_do_not_leak_from_one_command_of_the_shell_to_the_next(daemon):
         stdin=None, input='restartgroup --no-wait web\nrestartgroup api-a\nexit\n')
     assert 'web: restart begun' in shell.stdout
     assert 'api-a: restarted' in shell.stdout
+
+
+def test_a_url_that_cannot_be_used_is_one_line_without_the_help_of_the_command(daemon):
+    done = daemon.supervisorctl('-s', 'ftp://127.0.0.1', 'restartgroup', 'web')
+    assert (done.returncode, done.stdout) == (
+        1, 'ftp://127.0.0.1: Unknown protocol for serverurl ftp://127.0.0.1\n')
 
 
 def test_a_supervisord_without_the_plugin_says_which_section_to_add_and_what_then():
@@ -421,3 +440,6 @@ def test_a_login_that_is_wrong_or_missing_says_so(login, said):
             '[supervisorctl]\nserverurl = %s\n%s' % (daemon.url, COMMANDS))
         done = daemon.supervisorctl(*login, 'restartgroup', 'web')
         assert (done.returncode, done.stdout) == (1, said.format(url=daemon.url))
+        done = daemon.supervisorctl(*login, 'restartgroup', 'web', '--json')
+        assert (done.returncode, json.loads(done.stdout)['error'] + '\n') == (
+            1, said.format(url=daemon.url))

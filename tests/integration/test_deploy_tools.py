@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_taken_over import TAKEN_OVER
-from tests.support.daemon import SCRIPTS, Daemon, group
+from tests.support.daemon import SCRIPTS, TAKEN_OVER, Daemon, group
 from tests.support.fleet import BROKEN, GOOD, environment
 from tests.support.rolling_example import RollingExample
 

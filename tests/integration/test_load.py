@@ -64,9 +64,9 @@ def serve():
         server.join()
 
 
-def counts(address, requests=20, **options):
+def counts(address, **options):
     with Load(address, clients=2, **options) as load:
-        wait_until(lambda: load.counts().requests >= requests, 'some requests')
+        wait_until(lambda: load.counts().requests >= 20, 'some requests')
     return load.counts()
 
 

@@ -209,7 +209,7 @@ def test_the_button_says_what_it_does_and_does_it(browser, daemon):
     press(browser, 'web', '.name')
     for way, label, said in (
             ('one', 'Restart one at a time', 'rolling, at most 1 down'),
-            ('surge', 'Restart new before old', 'rolling, at most 1 more than there are')):
+            ('surge', 'Restart new before old', 'rolling, at most 1 more than the group has')):
         browser.click(part('web', '.way [value=%s]' % way))
         assert browser.text(part('web', '.restart')) == label
         press(browser, 'web')

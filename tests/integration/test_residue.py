@@ -8,14 +8,7 @@ import pytest
 
 from tests.support.daemon import MANNERS, group, running, wait_until
 from tests.support.faults import all_new, info, wait_finished
-
-ALARM = 1 << (signal.SIGALRM - 1)
-
-
-def catches_alarm(daemon):
-    """Whether supervisord has a handler for SIGALRM."""
-    status = Path('/proc/%d/status' % daemon.pid).read_text()
-    return bool(int(status.split('SigCgt:')[1].split()[0], 16) & ALARM)
+from tests.support.residue import assert_nothing_is_left, catches_alarm
 
 
 def gone(pid):
@@ -24,15 +17,6 @@ def gone(pid):
         return Path('/proc/%d/stat' % pid).read_text().rsplit(')', 1)[1].split()[0] == 'Z'
     except OSError:
         return True
-
-
-def assert_nothing_is_left(daemon, descriptors, sockets=0):
-    wait_until(lambda: not catches_alarm(daemon), 'the handler is gone')
-    wait_until(lambda: daemon.descriptors_at_rest(sockets) == descriptors,
-               'the descriptors are gone')
-    before = daemon.cpu()
-    time.sleep(0.5)  # in which a main loop that never rests takes much more
-    assert daemon.cpu() - before < 0.1
 
 
 @pytest.mark.parametrize('how', ['all are up', 'timeout', 'cancel'])

@@ -4,11 +4,25 @@ import math
 
 import pytest
 
-from tests.integration.test_residue import assert_nothing_is_left
 from tests.support.daemon import MANNERS, Daemon, group, running, wait_until
-from tests.support.faults import QUICK, all_new, restart, seconds_to_restart, together
+from tests.support.faults import QUICK, all_new, restart, together
+from tests.support.residue import assert_nothing_is_left
 from tests.support.stress import pairs
 from tests.support.surge import Watch, ears
+
+
+def seconds_to_restart(daemon, limit):
+    """Restart web until it takes less than the limit, ten times at most, as the machine may be
+    busy with others; return the seconds that the last one took. Each time all have to be new.
+    """
+    for _ in range(10):
+        before = daemon.wait_running('web')
+        answer, seconds = restart(daemon, 'web', {'timeout': 120})
+        assert answer is True
+        assert all_new(before, daemon.pids('web'))
+        if seconds < limit:
+            break
+    return seconds
 
 
 @pytest.mark.parametrize('numprocs', [1, 10, 100])

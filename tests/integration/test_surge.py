@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from supervisor_restarter.restart.faults import Faults
-from tests.integration.test_residue import assert_nothing_is_left
 from tests.support.daemon import MANNERS, Daemon, heed_ctrl_c, running, wait_until
 from tests.support.faults import Call, all_new, info, wait_phase
 from tests.support.readiness import slow_starters
+from tests.support.residue import assert_nothing_is_left
 from tests.support.stress import stress
 from tests.support.surge import SURGE, Watch, ears, programs
 

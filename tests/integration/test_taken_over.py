@@ -4,10 +4,8 @@ import concurrent.futures
 
 import pytest
 
-from tests.support.daemon import COMMANDS, MANNERS, Daemon, group, running, wait_until
+from tests.support.daemon import COMMANDS, MANNERS, TAKEN_OVER, Daemon, group, running, wait_until
 from tests.support.stress import stress
-
-TAKEN_OVER = COMMANDS + 'restart = true\nupdate = true\n'
 
 
 def single(name, command=MANNERS['at once'], **settings):

@@ -368,7 +368,7 @@ def test_options_that_have_changed_in_the_file_are_taken_over_and_wrong_ones_tou
         section = 'supervisor.rpcinterface_factory = supervisor_restarter:make_rpcinterface\n'
         for value, said in (('1', ''), ('-1', 'CANT_REREAD: web: web.max_unavailable = -1')):
             daemon.configuration.write_text(text.replace(
-                section, section + 'web.max_unavailable = %s\n' % value))
+                section, section + 'web.max_unavailable = %s\nwbe.delay = 1\n' % value))
             if said:
                 assert refused(daemon)[1].startswith(said.replace('= -1', "= '-1'"))
             else:
@@ -376,5 +376,6 @@ def test_options_that_have_changed_in_the_file_are_taken_over_and_wrong_ones_tou
                 assert 'restarting 3 processes, all at once' in daemon.log()
                 assert update(daemon, {'reread': True}, 'restartProcessGroup') is True
                 assert '3 to replace, rolling, at most 1 down' in daemon.log()
+                assert 'WARN restarter: options for wbe, which is not a group' in daemon.log()
                 before = daemon.pids('web')
         assert daemon.pids('web') == before

@@ -108,5 +108,5 @@ class Simulated(RuleBasedStateMachine):
                 self.all_ends_well()
         finally:
             self.machine.mood = SupervisorStates.SHUTDOWN
-            self.mainloop.turn()  # so that its descriptors are closed
+            self.mainloop.make_pass()  # so that its descriptors are closed
             self.time.__exit__(None, None, None)

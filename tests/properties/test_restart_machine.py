@@ -218,7 +218,7 @@ class ARestart(Simulated):
             self.witnesses[group] = Witness(self.machine, self.supervisord, restart,
                                             self.group_of(group), chosen)
             self.watch(restart, self.witnesses[group])
-        self.mainloop.turn()
+        self.mainloop.make_pass()
 
     @rule(group=st.sampled_from(['web', 'web', 'db']))
     def somebody_cancels(self, group):
@@ -228,13 +228,13 @@ class ARestart(Simulated):
             assert refused.code == Faults.NO_RESTART and group not in self.witnesses
         else:
             assert self.witnesses[group].restart.info()['state'] == 'SETTLING'
-            self.mainloop.turn()
+            self.mainloop.make_pass()
 
     @precondition(lambda self: self.witnesses)
-    @rule(everything=st.booleans())
-    def a_pass_comes_out_of_turn(self, everything):
-        if everything:
-            self.mainloop.turn()
+    @rule(in_the_loop=st.booleans())
+    def a_pass_comes_out_of_turn(self, in_the_loop):
+        if not in_the_loop:
+            self.mainloop.make_pass()
         elif self.machine.socket_map:
             self.mainloop.handle_write_event()
 

@@ -15,7 +15,7 @@ from supervisor.states import RUNNING_STATES, ProcessStates
 
 from supervisor_restarter import plans
 from supervisor_restarter.restart.faults import Faults, RPCError
-from supervisor_restarter.restart.plan import Action, to_update
+from supervisor_restarter.restart.plan import Action
 from supervisor_restarter.restart.settings import Limit, Settings
 from tests.properties.machine import WHICH, Simulated, some_settings
 from tests.properties.searching import searches
@@ -270,7 +270,7 @@ class AnUpdate(Simulated):
         else:
             self.witness = Witness(self.machine, begun, self.group)
             self.watch(begun)
-        self.mainloop.turn()
+        self.mainloop.make_pass()
 
     @rule(file=FILE)
     def the_file_is_changed(self, file):
@@ -288,7 +288,7 @@ class AnUpdate(Simulated):
             self.restarts.cancel('web')
         except RPCError as refused:
             assert refused.code == Faults.NO_RESTART and self.witness.restart.finished
-        self.mainloop.turn()
+        self.mainloop.make_pass()
 
     @rule(seconds=st.sampled_from([0.001, 0.3, 1.1, 6.0, 30.0]))
     def time_passes(self, seconds):
@@ -336,7 +336,7 @@ class AnUpdate(Simulated):
         self.somebody_updates(Settings(timeout=60.0, max_unavailable=Limit(1)), False)
         self.everybody_behaves()
         self.time_passes(60.0)
-        plan = to_update(self.group, self.read())
+        plan = plans.to_update(self.group, self.read())
         assert {slot.action for slot in plan.slots} <= {Action.KEEP}, plan
         for slot in plan.slots:
             up = self.group.processes[slot.name].state == ProcessStates.RUNNING

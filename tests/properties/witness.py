@@ -399,7 +399,7 @@ class Witness:
                 began, limit = self.came.get(name, self.began), self.to_come(name)
             promise(self.machine.now - began > limit - NONE_LOST, 'too early: %s: %s', name,
                     fault['text'])
-            newest = self.successors.get(name, self.processes[name])
+            newest = self.newest(name)
             promise(not self.machine.readiness.is_ready(newest), 'ready: %s: %s', name,
                     fault['text'])
             alone = all(each.pid % CHILD == newest.pid for address in self.listens(newest)

@@ -40,6 +40,8 @@ server.listen(Number(process.argv[2]), '127.0.0.1');
 LINES
 """
 
+NODE_SHARED = NODE.replace("Number(process.argv[2]), '127.0.0.1'", '{fd: 0}')
+
 BROKEN_NODE = "throw new Error('this release is broken');\n"
 
 RACK = "run lambda { |environment| [200, {'Content-Type' => 'text/plain'}, ['RELEASE']] }\n"

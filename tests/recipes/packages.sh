@@ -7,7 +7,7 @@ export DEBIAN_FRONTEND=noninteractive
 
 missing=
 for pair in nginx:nginx redis-server:redis-server memcached:memcached nodejs:node puma:puma \
-        php-fpm:php-fpm; do
+        php-fpm:php-fpm uwsgi-plugin-python3:uwsgi; do
     command -v "${pair#*:}" >/dev/null || [ -n "$(ls /usr/sbin/"${pair#*:}"?* 2>/dev/null)" ] ||
         missing="$missing ${pair%:*}"
 done

@@ -41,10 +41,9 @@ class Browser:
     What is found by a selector is the first of its kind.
     """
 
-    def __init__(self, width: int = 900, height: int = 700):
+    def __init__(self) -> None:
         self._folder = tempfile.mkdtemp(prefix='restarter-browser-', dir='/tmp')
         self._url = 'http://127.0.0.1:%d' % free_port()
-        self._size = 'window-size=%d,%d' % (width, height)
         self._driver: Optional[subprocess.Popen] = None
         self._session = ''
 
@@ -55,7 +54,8 @@ class Browser:
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 env=dict(os.environ, TMPDIR=self._folder))
             wait_until(self._answers, 'chromedriver answers')
-            arguments = OPTIONS + ['--user-data-dir=%s' % self._folder, '--' + self._size]
+            arguments = OPTIONS + ['--user-data-dir=%s' % self._folder,
+                                   '--window-size=900,700']
             wanted = {'browserName': 'chrome', 'goog:chromeOptions': {
                 'binary': shutil.which('chromium'), 'args': arguments}}
             made = self._ask('POST', '/session', capabilities={'alwaysMatch': wanted})

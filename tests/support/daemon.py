@@ -40,6 +40,7 @@ COMMANDS = """
 [ctlplugin:restarter]
 supervisor.ctl_factory = supervisor_restarter.controllerplugin:make_controllerplugin
 """
+TAKEN_OVER = COMMANDS + 'restart = true\nupdate = true\n'
 
 # Commands of Supervisor's own that take a second for each process where nobody turns the main loop.
 SLOW = {'start', 'stop', 'restart', 'update', 'add', 'remove'}
@@ -336,10 +337,10 @@ class Daemon:
         return b'trap ' not in command or any(
             mask >> (signal.SIGTERM - 1) & 1 for mask in handled)
 
-    def wait_state(self, group: str, name: str, *states: str, seconds: float = 20.0) -> None:
+    def wait_state(self, group: str, name: str, *states: str) -> None:
         """Wait until one process is in one of the states."""
         wait_until(lambda: self.states(group).get(name) in states,
-                   '%s:%s is %s' % (group, name, ' or '.join(states)), seconds)
+                   '%s:%s is %s' % (group, name, ' or '.join(states)))
 
     def let_go(self) -> None:
         """Let processes stop that are held back."""

@@ -27,20 +27,6 @@ def restart(daemon, *arguments):
     return answer, time.monotonic() - begin
 
 
-def seconds_to_restart(daemon, limit):
-    """Restart web until it takes less than the limit, ten times at most, as the machine may be
-    busy with others; return the seconds that the last one took. Each time all have to be new.
-    """
-    for _ in range(10):
-        before = daemon.wait_running('web')
-        answer, seconds = restart(daemon, 'web', {'timeout': 120})
-        assert answer is True
-        assert all_new(before, daemon.pids('web'))
-        if seconds < limit:
-            break
-    return seconds
-
-
 def sabotaged(programs, *arguments, **options):
     """A supervisord with the saboteur in it."""
     return plugged('saboteur', programs, *arguments, **options)
@@ -158,6 +144,6 @@ def children(daemon):
     return found
 
 
-def no_process_has_two_lives(daemon, name='web'):
-    wait_until(lambda: children(daemon) == set(daemon.pids(name).values()) - {0},
+def no_process_has_two_lives(daemon):
+    wait_until(lambda: children(daemon) == set(daemon.pids('web').values()) - {0},
                'each process lives once')

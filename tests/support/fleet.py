@@ -42,11 +42,11 @@ class Fleet:
     Each process runs the file `release` in the folder of its host.
     """
 
-    def __init__(self, hosts: int, processes: int, startsecs: int = 1):
+    def __init__(self, hosts: int, processes: int):
         self._stack = contextlib.ExitStack()
         self.hosts: Dict[str, Daemon] = {}
         for number in range(1, hosts + 1):
-            programs = group(GROUP, processes, '/bin/sh %(here)s/release', startsecs)
+            programs = group(GROUP, processes, '/bin/sh %(here)s/release', 1)
             self.hosts['host%d' % number] = Daemon(programs, loglevel='info')
 
     def __enter__(self) -> 'Fleet':

@@ -35,11 +35,11 @@ class RollingExample(Example):
         """Return clients for it; see Load."""
         return Load(self.address, **options)
 
-    def wait_serving(self, seconds: float = 30.0) -> None:
+    def wait_serving(self) -> None:
         """Wait until all processes serve: on a busy machine they are RUNNING before."""
-        for pid in self.wait_running(GROUP, seconds).values():
-            wait_until(lambda pid=pid: _serves(pid), '%d serves' % pid, seconds)
-        wait_until(self._answers_a_request, '%s answers a request' % GROUP, seconds)
+        for pid in self.wait_running(GROUP, 30.0).values():
+            wait_until(lambda pid=pid: _serves(pid), '%d serves' % pid, 30.0)
+        wait_until(self._answers_a_request, '%s answers a request' % GROUP, 30.0)
 
     def _answers_a_request(self) -> bool:
         try:

@@ -44,12 +44,11 @@ def turn_the_loop(options, seconds=5.0):
     return readable, writable
 
 
-def turn_until(options, condition, each_turn=lambda: None, seconds=10.0):
+def turn_until(options, condition):
     """Turn the loop until a condition is true."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + 10.0
     while not condition():
-        assert time.monotonic() < deadline, 'not within %s seconds' % seconds
-        each_turn()
+        assert time.monotonic() < deadline, 'not within 10 seconds'
         turn_the_loop(options, 0.01)
 
 

@@ -33,7 +33,7 @@ class Restart(GroupRestart):
         self.world, self.watches = world, readiness and readiness.watches
         super().__init__(world.supervisord, world.group, settings, world.clock, readiness, plan)
         assert self.due() == 0
-        self.advance(everything=False)
+        self.advance()
 
     def __getitem__(self, name):
         return self.world[name]
@@ -70,7 +70,7 @@ class Restart(GroupRestart):
         for name in names:
             self[name].die(status)
             self.changed(name, running=False)
-        self.advance(everything=False)
+        self.advance()
         return self
 
     def passes(self, seconds):
@@ -79,15 +79,21 @@ class Restart(GroupRestart):
         until = clock.now + seconds
         while not self.finished and clock.now + self.due() <= until:
             clock.forward(self.due())
-            self.advance(everything=False)
+            self.advance()
         clock.forward(max(0.0, until - clock.now))
         return self
 
-    def after(self, seconds):
-        """Let time pass, and make one pass, which looks at all."""
-        self.clock.forward(seconds)
+    def look(self):
+        """Make a pass that looks at all."""
+        for slot in self.plan.slots:
+            self.changed(slot.name, running=False)
         self.advance()
         return self
+
+    def after(self, seconds):
+        """Let time pass, and look at all."""
+        self.clock.forward(seconds)
+        return self.look()
 
     def let(self, name, *deeds):
         """Let a process do something, or have it done, of which nobody tells the restart."""
@@ -102,13 +108,13 @@ class Restart(GroupRestart):
     def told(self, name, running=False):
         """Tell that a process has changed its state, and make a pass."""
         self.changed(name, running)
-        self.advance(everything=False)
+        self.advance()
         return self
 
     def ready(self, name):
         """Let a process become ready, and make a pass."""
         self.watches[name].becomes_ready()
-        self.advance(everything=False)
+        self.advance()
         return self
 
 

@@ -23,6 +23,15 @@ WRONG = [
     (UPDATE, '--timeout 5s', "invalid value for --timeout '5s': not a number of seconds"),
     (RESTART, '--timeout -- 3', "invalid value for --timeout '--': not a number of seconds"),
     (RESTART, '--stagger-factor x', "invalid value for --stagger-factor 'x': not a whole number"),
+    (RESTART, '--stagger-factor 1_0', "invalid value for --stagger-factor '1_0': not a whole "
+                                      'number'),
+    (RESTART, '--timeout \u0663', "invalid value for --timeout '\u0663': not a number of "
+                                  'seconds'),
+    *((RESTART, '--stagger-factor ' + number, "invalid value for --stagger-factor '%s': too large "
+       'a number' % number) for number in ('2147483648', '-99999999999999999999')),
+    *((INFO, name, '%s: has characters that cannot be sent to supervisord' % ascii(name))
+      for name in ('a\x01', 'web:\x1b', '\udcff')),
+    (RESTART, '--max-surge \x02', "'\\x02': has characters that cannot be sent to supervisord"),
     (RESTART, '--re', 'option --re not a unique prefix'),
     (RESTART, '--max 1', 'option --max not a unique prefix'),
     (RESTART, '--only_running', 'option --only_running not recognized'),

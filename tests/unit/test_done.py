@@ -4,8 +4,8 @@ import xmlrpc.client
 
 import pytest
 
-from supervisor_restarter.commands.client import Report
 from supervisor_restarter.commands.done import Done
+from supervisor_restarter.commands.reports import Report
 
 RUNNING, STOPPED, EXITED = 20, 0, 100
 

@@ -44,7 +44,8 @@ BAD_IN_A_CALL = [
     *(('stagger_factor', value, BATCHES) for value in (True, 1.5, 0, [1], None, float('inf'))),
     *(('max_unavailable', value, LIMIT) for value in (True, -1, 1.5, None, {}, float('nan'))),
     *(('wait', value, 'must be a boolean') for value in (0, 1, 'yes', None)),
-    *(('processes', value, 'must be an array of the names of processes in the group')
+    *(('processes', value, 'must be an array of the names of processes in the group, '
+       'at least one')
       for value in ([], ['a', 1], 'a', {}, None, True)),
 ]
 
@@ -117,9 +118,11 @@ def test_any_text_in_the_configuration_is_a_value_that_can_be_or_one_sentence(op
 def test_an_unknown_option_of_the_configuration_is_a_warning_that_names_it():
     said = []
     assert configured(said, dealy='1', timeout='9').default == Settings(timeout=9.0)
-    configured(said, **{'web.dealy': '1'})
+    for name in ('web.dealy', '.timeout'):
+        assert configured(said, **{name: '1'}).default == Settings()
     assert said[0] == 'restarter: unknown option dealy; the options are ' + IN_CONFIG
     assert said[1].startswith('restarter: unknown option web.dealy; the options are ')
+    assert said[2].startswith('restarter: unknown option .timeout; the options are ')
 
 
 @pytest.mark.parametrize('options, sentence', [

@@ -248,7 +248,7 @@ def test_while_supervisord_stops_it_says_so(supervisord, server):
 
 def test_a_restart_is_begun_and_watched_and_cancelled(server, interface):
     assert server.press(asked={'group': 'web', 'options': {'max_unavailable': 1}}).status == 200
-    interface._mainloop.turn()
+    interface._mainloop.make_pass()
     told = server.status('?group=web')
     assert told['restarting'] == 1
     restart = told['groups'][0]['restart']
@@ -328,7 +328,7 @@ FORGED = {
 def test_a_forged_request_is_refused_and_told_why(supervisord, server, interface, sentence, forged):
     interface.updateProcessGroup = lambda name, options: pytest.fail('it is updated')
     sentence = sentence.format(**{'Origin': HERE, 'Host': HOST, **{
-        name: value or '' for name, value in forged.items()}})
+        name: value or "''" for name, value in forged.items()}})
     for button in ('restart', 'update', 'cancel'):
         if button == 'cancel':
             interface.restartProcessGroup('web', {'wait': False})

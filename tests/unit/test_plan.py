@@ -7,7 +7,9 @@ from supervisor.options import ServerOptions
 from supervisor.states import ProcessStates
 
 from supervisor_restarter.daemon import configuration
-from supervisor_restarter.restart.plan import CannotUpdate, to_restart, to_update
+from supervisor_restarter.plans import to_update
+from supervisor_restarter.restart.faults import RPCError
+from supervisor_restarter.restart.plan import to_restart
 
 HEAD = """
     [supervisord]
@@ -184,6 +186,6 @@ def test_a_change_of_the_group_as_a_whole_is_no_change_of_its_slots(tmp_path, ol
     class Group:
         processes = {}
     Group.config = config
-    with pytest.raises(CannotUpdate) as why:
+    with pytest.raises(RPCError) as why:
         to_update(Group, file.read())
-    assert str(why.value) == text
+    assert why.value.text == 'CANT_UPDATE: web: ' + text

@@ -6,10 +6,10 @@ import threading
 import pytest
 
 from supervisor_restarter.commands import progress
-from supervisor_restarter.commands.client import Report
 from supervisor_restarter.commands.errands import Errand
 from supervisor_restarter.commands.names import Target
 from supervisor_restarter.commands.options import RESTART, Asked
+from supervisor_restarter.commands.reports import Report
 from supervisor_restarter.commands.standing import progress_line
 from tests.unit.test_standing import info
 

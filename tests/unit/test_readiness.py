@@ -39,7 +39,7 @@ def test_the_restart_waits_until_a_process_is_ready_and_running(value, settings,
     assert (restart.states, restart.finished) == ({'a': 'RUNNING'}, False)
     restart.watches['a'].becomes_ready()
     assert restart.due() == 0
-    restart.advance(everything=False)
+    restart.advance()
     assert restart.outcome is True
     assert restart.watches['a'].closed
 
@@ -146,7 +146,7 @@ def test_where_nobody_waits_for_one_of_them_a_look_waits_for_those_at_others(set
     restart = declaring('ab', settings, 'listen').down(*'ab')
     for name, period in (('a', 0.1), ('b', 0.2)):
         restart.watches[name].patient, restart.watches[name].period = True, period
-    restart.advance()
+    restart.look()
     assert restart.due() == pytest.approx(due)
 
 
@@ -191,7 +191,7 @@ def test_the_watch_of_a_process_that_was_replaced_says_nothing_of_the_new_one():
     restart = declaring('a', startsecs=5).down('a')
     first = restart.watches['a']
     restart.ready('a').let('a', 'stop', 'die', 'spawn')
-    restart.advance()
+    restart.look()
     assert first.closed and restart.watches['a'] is not first
     assert not restart.passes(6.0).finished
 
@@ -263,10 +263,10 @@ def test_one_that_cannot_when_it_is_its_turn_is_a_fault_and_serves_on():
 
 # Who is left behind
 
-def orphaned(names, settings=SLOW, who='a', **each):
-    """Begin a restart of processes of which one leaves others of its process group behind."""
+def orphaned(names, settings=SLOW, **each):
+    """Begin a restart of processes of which a leaves others of its process group behind."""
     world, readiness = World(*names, **each), FakeReadiness()
-    readiness.orphaned = {world[who].pid}
+    readiness.orphaned = {world['a'].pid}
     return Restart(world, settings, readiness), readiness
 
 

@@ -182,7 +182,7 @@ def test_none_goes_down_before_all_that_has_changed_is_seen():
     restart.changed('d', running=False)
     takes(restart.world, SLICE, restart['c'], 'transition')
     restart.clock.forward(1.1)
-    restart.advance(everything=False)
+    restart.advance()
     assert restart.slots()[2]['phase'] == 'restarted' and restart.stopped == ['d', 'c']
     assert restart.due() == 0
 
@@ -356,7 +356,7 @@ def test_a_process_whose_end_supervisor_cannot_take_in_does_not_keep_the_others_
     ends = [lambda: world['a'].change_state(ProcessStates.UNKNOWN) or 1 / 0, world['b'].die]
     supervisord.reap = lambda **how: ends.pop(0)() if ends else None
     reap(supervisord, math.inf, world.clock)
-    restart.advance()
+    restart.look()
     assert world.history[2:] == [('spawn', 'b')]
     assert restart.after(1.01).outcome == [
         fault('a', 'STOP_FAILED: its state became UNKNOWN', 0x431)]
@@ -393,7 +393,7 @@ def test_each_fault_is_a_warning_in_the_log_and_begin_and_end_are_lines():
 
 def test_one_that_somebody_else_stops_while_it_waits_stays_down():
     restart = begin('abc', rolling(1)).let('a', 'stop', 'die')
-    restart.down('c').after(1.01).advance()
+    restart.down('c').after(1.01).look()
     assert 'a' not in restart.spawned
     assert restart.outcome[0] == fault('a', 'START_FAILED: stopped by somebody else')
 
@@ -529,11 +529,11 @@ def test_stops_and_spawns_are_cut_into_slices_and_the_next_pass_is_due_at_once()
             takes(world, SLICE * 0.4, process, method)
     restart = Restart(world)
     assert (len(restart.stopped), restart.due()) == (3, 0)
-    restart.advance(everything=False)
+    restart.advance()
     assert len(restart.stopped) == 6
     for name in 'abcdef':
         restart.let(name, 'die')
-    restart.advance()
+    restart.look()
     assert (len(restart.spawned), restart.due()) == (2, 0)
 
 
@@ -542,7 +542,7 @@ def test_looks_are_cut_into_slices_too():
     for process in restart.group.processes.values():
         process.transition = lambda: restart.clock.forward(SLICE * 0.4)
     before = restart.clock.now
-    restart.advance()
+    restart.look()
     assert restart.clock.now - before < SLICE * 1.5
     assert restart.due() == 0
 
@@ -555,7 +555,7 @@ def test_what_begins_at_once_is_cut_into_slices_too_and_nothing_is_stopped_befor
     assert restart.due() == 0 and 0 < restart.info()['waiting'] < 7
     assert restart.stopped == []
     while not restart.stopped:
-        restart.advance(everything=False)
+        restart.advance()
     assert restart.info()['waiting'] == 0
 
 
@@ -566,9 +566,9 @@ def test_while_there_is_much_to_spawn_the_others_are_not_looked_at_again_and_aga
     for name in 'abcdefg':
         restart[name].die()
         takes(restart.world, SLICE, restart[name], 'spawn')
-    restart.advance()
+    restart.look()
     while restart.due() == 0 and restart['g'].state != ProcessStates.STARTING:
-        restart.advance(everything=False)
+        restart.advance()
     assert restart.history[-1] == ('spawn', 'g')
     assert len(looks) == 1
 
@@ -607,7 +607,7 @@ def told(world):
     restart.advance()
     for process in world.group.processes.values():
         process.die()
-    restart.advance(everything=False)
+    restart.advance()
     return restart
 
 
@@ -621,7 +621,7 @@ def test_where_many_come_up_one_by_one_only_the_last_one_makes_a_pass_due():
         world[name].transition()
         assert restart.due() == pytest.approx(left, abs=0.01)
     assert restart.due() == 0
-    restart.advance(everything=False)
+    restart.advance()
     assert restart.outcome is True
 
 
@@ -630,11 +630,11 @@ def test_where_the_last_one_fails_the_pass_is_due_when_the_last_of_the_others_is
     world.add('c', startsecs=10)
     restart = told(world)
     world['c'].die()
-    restart.advance(everything=False)
+    restart.advance()
     assert restart.due() == pytest.approx(1.0, abs=0.01)
     for _ in range(2):
         world.clock.forward(restart.due())
-        restart.advance(everything=False)
+        restart.advance()
     assert restart.finished
 
 
@@ -646,12 +646,12 @@ def test_where_many_take_long_one_pass_a_second_looks_at_all_of_them():
         world[name].die()
         restart.changed(name, running=False)
         for _ in range(2):
-            restart.advance(everything=False)
+            restart.advance()
         world.clock.forward(0.1)
     until = world.clock.now + 10
     while world.clock.now < until:
         world.clock.forward(restart.due())
-        restart.advance(everything=False)
+        restart.advance()
         passes += 1
     assert len(restart.spawned) == len(names) and passes <= 11
 
@@ -662,11 +662,11 @@ def test_where_somebody_else_stops_and_starts_them_it_ends_when_the_last_one_is_
     restart = told(world)
     for name in 'ab':
         world[name].stop()
-    restart.advance(everything=False)
+    restart.advance()
     for name in 'ab':
         world[name].die()
     world.clock.forward(0.01)
-    restart.advance(everything=False)
+    restart.advance()
     world.clock.forward(0.01)
     assert restart.due() > 0.05
     for name in 'ab':
@@ -674,5 +674,5 @@ def test_where_somebody_else_stops_and_starts_them_it_ends_when_the_last_one_is_
         world.clock.forward(0.001)
         world[name].transition()
     assert restart.due() == 0
-    restart.advance(everything=False)
+    restart.advance()
     assert restart.outcome is True

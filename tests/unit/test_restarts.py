@@ -84,7 +84,7 @@ def test_the_spawns_of_a_restart_make_no_pass_due(world, restarts):
     restarts.advance()
     for process in processes(world, 'web'):
         process.die()
-    restarts.advance(everything=False)
+    restarts.advance()
     assert restart.info()['starting'] == 10
     assert restarts.due() == pytest.approx(1.0, abs=0.01)
 
@@ -96,7 +96,7 @@ def restart_some(world, restarts, names, settings, **kept):
     world.add('kept', **kept)
     plan = plans.limited(restarts, 'web', None, names, only_running=False)
     restart = restarts.begin('web', settings, plan)
-    restarts.advance(everything=False)
+    restarts.advance()
     return restart
 
 
@@ -104,7 +104,7 @@ def come_up(world, restarts, name):
     """Let an old process end, and the new one be RUNNING."""
     world[name].config.startsecs = 0.2
     world[name].die()
-    restarts.advance(everything=False)
+    restarts.advance()
     world.clock.forward(0.201)
     world[name].transition()
 
@@ -123,7 +123,7 @@ def test_the_end_does_not_wait_for_a_kept_one(world, restarts):
     assert restarts.due() > 0
     come_up(world, restarts, 'web_1')
     assert restarts.due() == 0
-    restarts.advance(everything=False)
+    restarts.advance()
     assert restart.outcome is True
 
 
@@ -131,14 +131,14 @@ def test_a_kept_one_that_somebody_else_restarts_counts_as_down(world, restarts):
     restart_some(world, restarts, ['web_0', 'web_1'], SLOW._replace(max_unavailable=Limit(1)))
     world['kept'].stop()
     world['kept'].die()
-    restarts.advance(everything=False)
+    restarts.advance()
     world['kept'].spawn()
     come_up(world, restarts, 'web_1')
-    restarts.advance(everything=False)
+    restarts.advance()
     assert world['web_0'].state == ProcessStates.RUNNING
     world.clock.forward(1.0)
     world['kept'].transition()
-    restarts.advance(everything=False)
+    restarts.advance()
     assert world['web_0'].state == ProcessStates.STOPPING
 
 
@@ -160,7 +160,7 @@ def test_a_pass_of_many_restarts_takes_no_longer_than_one_of_a_few(world, restar
     while stopping < len(many):
         before = world.clock.now
         assert restarts.due() == 0
-        restarts.advance(everything=False)
+        restarts.advance()
         assert world.clock.now - before <= SLICE + 0.005
         passes, stopping = passes + 1, sum(restarts.info(name)['stopping'] for name in many)
     assert passes == 400 * 0.005 / SLICE
@@ -169,12 +169,12 @@ def test_a_pass_of_many_restarts_takes_no_longer_than_one_of_a_few(world, restar
 def test_one_that_has_nothing_to_do_is_not_looked_at(world, restarts, many):
     running = begin(restarts, many)
     while restarts.due() <= 0:
-        restarts.advance(everything=False)
+        restarts.advance()
     looked_at = []
     for restart in running:
         restart.advance = lambda *how, restart=restart: looked_at.append(restart.name)
     world.supervisord.process_groups['g007'].processes['p'].die()
-    restarts.advance(everything=False)
+    restarts.advance()
     assert looked_at == ['g007']
 
 
@@ -191,7 +191,7 @@ def test_those_that_end_together_take_no_longer_either(world, restarts, many):
     passes = 0
     while not restarts.finished:
         before = world.clock.now
-        restarts.advance(everything=False)
+        restarts.advance()
         assert world.clock.now - before <= SLICE + 0.005
         passes += 1
     assert passes == 400 * 0.005 / SLICE
@@ -200,16 +200,17 @@ def test_those_that_end_together_take_no_longer_either(world, restarts, many):
 def test_when_supervisord_stops_all_end_in_one_pass(world, restarts, many):
     begin(restarts, many)
     world.supervisord.options.mood = SupervisorStates.SHUTDOWN
-    restarts.advance(everything=True)
+    restarts.advance()
     assert restarts.finished
 
 
 def test_what_has_ended_is_collected_once_for_all(world, restarts, many):
     begin(restarts, many)
-    restarts.advance()
+    while restarts.due() <= 0:
+        restarts.advance()
     world.machine.signals.arrives = lambda signum: None  # nobody else collects it
     processes(world, 'g399')[0].die()
-    restarts.advance(everything=False)
+    restarts.advance()
     assert restarts.info('g399')['starting'] == 1
 
 
@@ -236,9 +237,9 @@ def test_a_bug_ends_the_one_restart_and_nothing_else(world, restarts, method, gi
     if method == 'group_removed':
         events.notify(events.ProcessGroupRemovedEvent('web'))
     restarts.due()
-    restarts.advance(everything=False)
+    restarts.advance()
     processes(world, 'web')[0].change_state(ProcessStates.STOPPING)
-    restarts.advance(everything=False)
+    restarts.advance()
     assert restarts.groups() == ['db'] and good.outcome is None
     assert 'ZeroDivisionError' in dict(world.lines)['critical']
     if gives_up:
@@ -270,21 +271,21 @@ def test_one_that_begins_in_the_midst_of_a_pass_has_the_next_one(world, restarts
             begun.append(restarts.begin('db', SLOW))
     events.subscribe(events.ProcessStateStoppingEvent, hear)
     restarts.begin('web', SLOW)
-    restarts.advance(everything=False)
+    restarts.advance()
     assert begun[0].info()['waiting'] == 10
-    restarts.advance(everything=False)
+    restarts.advance()
     assert begun[0].info()['stopping'] == restarts.info('web')['stopping'] == 10
 
 
 def test_one_that_is_cancelled_has_its_pass_at_once(world, restarts):
     restart = restarts.begin('web', SLOW._replace(max_surge=Limit(1)))
     restarts.advance()
-    restarts.advance(everything=False)
+    restarts.advance()
     assert restarts.due() > 0
     restarts.cancel('web')
     assert restarts.due() == 0
     for _ in range(2):  # the successor is told to stop, and that is a change
-        restarts.advance(everything=False)
+        restarts.advance()
     assert restarts.due() > 0 and restart.info()['state'] == 'SETTLING'
 
 
@@ -292,5 +293,5 @@ def test_one_that_has_nothing_to_do_ends_at_once(world, restarts):
     plan = plans.limited(restarts, 'web', None, (), only_running=True)
     restart = restarts.begin('web', SLOW, plan.only((), world.group))
     assert restarts.due() == 0
-    restarts.advance(everything=False)
+    restarts.advance()
     assert restart.outcome is True and restarts.finished

@@ -102,6 +102,9 @@ def test_only_the_documented_methods_can_be_called_and_their_docstring_is_their_
     ('restartProcessGroup', ('web', {'x': 1}), 'restartProcessGroup: unknown option x; the options '
      'are delay, max_surge, max_unavailable, min_ready_seconds, only_running, processes, reread, '
      'resume, stagger_factor, timeout, wait'),
+    ('restartProcessGroup', ('web', {'': 1}), "restartProcessGroup: unknown option ''; the options "
+     'are delay, max_surge, max_unavailable, min_ready_seconds, only_running, processes, reread, '
+     'resume, stagger_factor, timeout, wait'),
     ('updateProcessGroup', ('web', {'x': 1}), 'updateProcessGroup: unknown option x; the options '
      'are delay, dry_run, max_surge, max_unavailable, min_ready_seconds, only_running, processes, '
      'stagger_factor, timeout, wait'),
@@ -119,7 +122,7 @@ def test_a_wrong_argument_is_named(interface, method, arguments, text):
 @pytest.mark.parametrize('name, text', [
     ('nope', 'BAD_GROUP: nope: no such group'),
     ('', "BAD_GROUP: '': no such group"),
-    ('web:a', 'BAD_GROUP: web:a: names a process; a restart takes a group, such as web'),
+    ('web:a', 'BAD_GROUP: web:a: names a process; this takes a group, such as web'),
     ('\x01', "BAD_GROUP: '\\x01': no such group"),
     ('x' * 10000, 'BAD_GROUP: %s...: no such group' % ('x' * 97)),
 ])

@@ -1,7 +1,6 @@
 """The console script: what it says, and the status that it exits with."""
 
 import http.client
-import io
 import socket
 import sys
 import xml.parsers.expat
@@ -48,11 +47,6 @@ class FakeProxy:
 
     def __getattr__(self, name):
         return FakeNamespace(self, name)
-
-
-class FakeTerminal(io.StringIO):
-    def isatty(self):
-        return True
 
 
 def run(capsys, proxy, *arguments):

@@ -60,6 +60,19 @@ def test_the_slot_keeps_the_very_configuration_that_it_had(own, name):
     assert (world['a.old'].config.stopwaitsecs, world['a.old'].config.name) == (77, 'a.old')
 
 
+def test_another_plugin_finds_the_successor_in_its_group_with_what_it_has_added_to_the_old_one():
+    world = World('a')
+    old = world['a']
+    old.theirs, old.laststop, old.stop_report = {'disabled': False}, 5, list
+    found = []
+    events.subscribe(events.ProcessStateStartingEvent, lambda event: found.append(
+        event.process.group.processes.get(event.process.config.name)))
+    Restart(world, SURGE)
+    new = world['a.new']
+    assert (new.theirs, found) == (old.theirs, [new])
+    assert (new.laststop, new.config.name, 'stop_report' in vars(new)) == (0, 'a.new', False)
+
+
 def test_one_that_is_ready_takes_over_before_it_is_running_and_the_restart_waits_for_that():
     restart, seen = begin('a', readiness=FakeReadiness(a=URL), startsecs=5), []
     events.subscribe(events.ProcessStateRunningEvent, lambda event: seen.append(
@@ -284,7 +297,7 @@ def test_the_events_of_both_processes_turn_to_their_slot():
     restarts.advance()
     world['a.new'].die()
     assert restart.due() == 0
-    restarts.advance(everything=False)
+    restarts.advance()
     assert restart.finished and restarts.finished
 
 
@@ -326,7 +339,7 @@ def test_a_successor_that_somebody_stops_is_a_fault_and_the_old_one_serves():
 def test_a_slot_that_is_removed_takes_its_successor_along():
     restart = begin('ab')
     del restart.group.processes['b']
-    restart.advance()
+    restart.look()
     assert restart.history == [('spawn', 'b.new'), ('stop', 'b.new')]
     assert restart.down('b.new').history[2:] == BEGUN
     assert restart.names == ['a', 'a.new']

@@ -159,7 +159,7 @@ def test_one_that_is_kept_and_on_its_way_up_counts_as_down(state, may_go):
     if not may_go:
         begun['b'].change_state(ProcessStates.RUNNING)
         begun.changed('b', running=True)
-        begun.advance(everything=False)
+        begun.advance()
         assert begun.stopped == ['a']
 
 
@@ -202,8 +202,11 @@ def test_what_is_down_and_is_to_run_is_started_with_its_new_configuration(state)
 
 
 def test_what_is_down_and_is_not_to_run_has_its_new_configuration_and_stays_down():
-    done = Update(found(a=ProcessStates.EXITED), 'a=replace!')
+    world = found(a=ProcessStates.EXITED)
+    world['a'].theirs = 'of another plugin'
+    done = Update(world, 'a=replace!')
     assert (done.outcome, done.history, done.says) == (True, [], 'A')
+    assert world['a'].theirs == 'of another plugin'
     assert done.states == {'a': 'STOPPED'}  # supervisord does not start it, whatever its status
 
 

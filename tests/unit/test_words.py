@@ -91,6 +91,10 @@ GO = (b'panic: broken\n\ngoroutine 1 [running]:\nmain.(*T).run(0x0, {0x4b, 0x2})
 RUST = (b"thread 'main' panicked at r.rs:1:65:\nbroken\nstack backtrace:\n   0: std::panicking\n"
         b'             at /rustc/panicking.rs:647:5\n   1: r::main\n'
         b'note: Some details are omitted, run with `RUST_BACKTRACE=full`.\n')
+LOGFMT = b'level=error ' + b'x' * 1000 + b' err="no disk"\n'
+GETOPT = b'flag provided but not defined: -n\nUsage of x:\n -c FILE\n -h help\n -v version\n'
+ARGPARSE = (b'usage: x.py [-h] [-c FILE] [-o OUTPUT]\n            [-v VERBOSE] [FILE]\n'
+            b'x.py: error: unrecognized arguments: -n\n')
 PHP = (b'PHP Fatal error:  Uncaught Exception: broken in /x.php:1\nStack trace:\n'
        b'#0 /y.php(1): y()\n#1 {main}\n  thrown in /x.php on line 1\n')
 
@@ -121,7 +125,21 @@ PHP = (b'PHP Fatal error:  Uncaught Exception: broken in /x.php:1\nStack trace:\
                  b'supervisor: child process was not spawned\n')],
      "supervisor: couldn't chdir to /x: ENOENT"),
     ([('stderr', b'\x1b[31mred\x1b[0m\tand \xff\n')], 'red and \ufffd'),
-    ([('stderr', b'x' * 30000)] * 2, 'x' * 197 + '...'),
+    ([('stderr', b'x' * 30000)] * 2, 'x' * 98 + '...' + 'x' * 98),
+    ([('stderr', LOGFMT)], 'level=error ' + 'x' * 86 + '...' + 'x' * 84 + ' err="no disk"'),
+    ([('stderr', LOGFMT[at:at + 250]) for at in range(0, len(LOGFMT), 250)],
+     'level=error ' + 'x' * 86 + '...' + 'x' * 84 + ' err="no disk"'),
+    ([('stderr', 'é'.encode() * 300)], 'é' * 98 + '...' + 'é' * 98),
+    ([('stderr', GETOPT)], 'flag provided but not defined: -n | -h help | -v version'),
+    ([('stderr', GETOPT[at:at + 5]) for at in range(0, len(GETOPT), 5)],
+     'flag provided but not defined: -n | -h help | -v version'),
+    ([('stderr', b'starting\n' + GETOPT.replace(b'Usage of x', b' Use'))],
+     'flag provided but not defined: -n | -h help | -v version'),
+    ([('stderr', b'starting\n' + ARGPARSE)],
+     'starting | [-v VERBOSE] [FILE] | x.py: error: unrecognized arguments: -n'),
+    ([('stderr', b'error: no -n\n\nUsage: x\n\nTry --help\n')],
+     'error: no -n | Usage: x | Try --help'),
+    ([('stderr', b'disk usage: 3\nmessage\nusages\n1\n2\n3\n')], '1 | 2 | 3'),
 ])
 def test_the_last_three_lines_are_heard_those_of_stderr_first(process, said, text):
     words = listen_to(process)

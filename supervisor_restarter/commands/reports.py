@@ -1,30 +1,11 @@
-"""What supervisord said, as lines and as a document; and the sentences for what went wrong.
+"""What supervisord said of each group, as lines and as a document."""
 
-The commands speak XML-RPC and import nothing of the server side.
-"""
-
-import http.client
-import socket
-import xml.parsers.expat
-import xmlrpc.client
 from collections import Counter
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from supervisor.options import make_namespec
 
 from supervisor_restarter.commands.standing import awaited, summary
-
-SECTIONS = {
-    'restarter': 'supervisor.rpcinterface_factory = supervisor_restarter:make_rpcinterface',
-    'supervisor': 'supervisor.rpcinterface_factory = '
-                  'supervisor.rpcinterface:make_main_rpcinterface',
-}
-
-# What goes wrong below HTTP, at HTTP, and above it.
-NO_CONNECTION = (OSError, http.client.RemoteDisconnected, http.client.IncompleteRead)
-NO_HTTP = (http.client.HTTPException,)
-NO_ANSWER = (xml.parsers.expat.ExpatError, xmlrpc.client.ResponseError)
-TROUBLE = (xmlrpc.client.Error, *NO_CONNECTION, *NO_HTTP, *NO_ANSWER)
 
 PLANNED = 'planned'  # the outcome of a dry run
 _PAST = {'keep': 'kept', 'add': 'added', 'remove': 'removed', 'replace': 'replaced'}
@@ -33,7 +14,7 @@ _PAST = {'keep': 'kept', 'add': 'added', 'remove': 'removed', 'replace': 'replac
 class Line(NamedTuple):
     """One line about a group, or about one of its processes; `code` is 0 without a fault.
 
-    Without a subject it is about all.
+    With an empty subject it is about all groups.
     """
 
     subject: str
@@ -52,9 +33,9 @@ class Line(NamedTuple):
 class Report(NamedTuple):
     """What became of a call for one group.
 
-    `outcome` is what it came to where it has no fault, and `said` is how that is told if not just
-    so. `faults` and `warnings` are structs of code, text, group and name, `plan` is that of an
-    update, and `info` what getRestartInfo told who asked for it.
+    `outcome` is its result where it has no fault, and `said` the text for that where it is
+    another. `faults` and `warnings` are structs of code, text, group and name, `plan` is that of
+    an update, and `info` the answer of getRestartInfo where the command asks for it.
     """
 
     group: str
@@ -66,10 +47,7 @@ class Report(NamedTuple):
     info: Optional[Dict[str, Any]] = None
 
     def lines(self) -> List[Line]:
-        """Return a line for each thing that there is to say, that of the group being the last.
-
-        Of `info` it is the first.
-        """
+        """Return the lines to print. That of the group is the last one; of `info`, the first."""
         if self.info is not None:
             return _info_lines(self.group, self.info)
         if self.faults:
@@ -140,42 +118,3 @@ def _info_lines(group: str, info: Dict[str, Any]) -> List[Line]:
              for entry in info['awaiting']] + fault_lines(group, info['faults'])
     return [Line(group, summary(info)),
             *(Line('  ' + line.subject, line.statement) for line in about)]
-
-
-def missing_sections(methods: List[str]) -> List[str]:
-    """Return a sentence for each namespace that supervisord would have to have, and has not."""
-    there = {name.split('.')[0] for name in methods}
-    return ['supervisord does not have the %s namespace: add a section [rpcinterface:%s] with "%s" '
-            'to its configuration and restart supervisord.' % (name, name, factory)
-            for name, factory in sorted(SECTIONS.items()) if name not in there]
-
-
-def older(api: str, what: str) -> str:
-    """Return the sentence for a plugin in supervisord that does not know an option or a call."""
-    return ('supervisord runs an older version of the plugin (API %s), which does not know %s: '
-            'stop and start supervisord' % (api, what))
-
-
-def login_trouble(url: str, username: Optional[str], password: Optional[str]) -> str:
-    """Return the sentence for a server that refused a call without the right login."""
-    # A login is only sent when it has both parts (supervisor/xmlrpc.py: SupervisorTransport).
-    if username is None or password is None:
-        return 'Server requires authentication'
-    return '%s refused the login of %s' % (url, username)
-
-
-def connection_trouble(url: str, why: Exception) -> str:
-    """Return the sentence for what is wrong with the connection to `url`."""
-    if isinstance(why, xmlrpc.client.ProtocolError):
-        return '%s: HTTP error %s %s' % (url, why.errcode, why.errmsg)
-    if isinstance(why, ConnectionRefusedError):
-        return '%s refused connection' % url
-    if isinstance(why, FileNotFoundError):
-        return '%s no such file' % url
-    if isinstance(why, socket.gaierror):
-        return '%s unknown host' % url
-    if isinstance(why, (ConnectionResetError, BrokenPipeError, http.client.IncompleteRead)):
-        return '%s closed the connection; supervisord may be stopping' % url
-    if isinstance(why, OSError):
-        return '%s: %s' % (url, why.strerror or why)
-    return '%s does not answer as supervisord does (%s)' % (url, type(why).__name__)
