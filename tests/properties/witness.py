@@ -399,7 +399,9 @@ class Witness:
                 began, limit = self.came.get(name, self.began), self.to_come(name)
             promise(self.machine.now - began > limit - NONE_LOST, 'too early: %s: %s', name,
                     fault['text'])
-            newest = self.newest(name)
+            newest = self.successors.get(name, self.processes[name])
+            if not any(newest is each for each in self.group.processes.values()):
+                newest = self.processes[name]  # Supervisor, or somebody else, has started it
             promise(not self.machine.readiness.is_ready(newest), 'ready: %s: %s', name,
                     fault['text'])
             alone = all(each.pid % CHILD == newest.pid for address in self.listens(newest)
