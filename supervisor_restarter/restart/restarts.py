@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 from supervisor import events
 from supervisor.states import SupervisorStates
 
-from supervisor_restarter.daemon.children import reap
+from supervisor_restarter.daemon.children import let_go_of_logs, reap
 from supervisor_restarter.daemon.configuration import take_over
 from supervisor_restarter.daemon.event_names import EventNames
 from supervisor_restarter.restart.faults import CannotRestart, Faults, RPCError
@@ -19,6 +19,10 @@ from supervisor_restarter.restart.plan import Plan
 from supervisor_restarter.restart.report import nothing_of
 from supervisor_restarter.restart.settings import Settings
 from supervisor_restarter.text import shown
+
+# The events of a process that has ended, while it has its pid (supervisor/process.py: finish).
+ENDED = (events.ProcessStateStoppedEvent, events.ProcessStateExitedEvent,
+         events.ProcessStateBackoffEvent)
 
 
 class Left(NamedTuple):
@@ -246,6 +250,8 @@ class Restarts:
         group = event.process.group
         restart = group and self._running.get(group.config.name)
         if restart:
+            if event.process.pid and isinstance(event, ENDED):
+                let_go_of_logs(event.process)
             # In Supervisor 4.2.0 the event comes before the process has its new state, so that the
             # event's class tells.
             with self._given_up(restart):

@@ -1,6 +1,8 @@
 """Several restarts of one supervisord."""
 
 import math
+import weakref
+from types import SimpleNamespace
 
 import pytest
 from supervisor import events
@@ -212,6 +214,18 @@ def test_what_has_ended_is_collected_once_for_all(world, restarts, many):
     processes(world, 'g399')[0].die()
     restarts.advance()
     assert restarts.info('g399')['starting'] == 1
+
+
+def test_the_log_files_of_what_has_ended_are_closed_before_its_dispatchers_go(world, restarts):
+    # The main loop has the dispatchers until its turn ends.
+    begin(restarts, ['web'])
+    restarts.advance()
+    dispatcher = SimpleNamespace(readable=lambda: False, writable=lambda: False,
+                                 normallog=set(), childlog=set(), capturelog=None)
+    world['web_0'].dispatchers = {5: dispatcher}
+    logs = [weakref.ref(dispatcher.normallog), weakref.ref(dispatcher.childlog)]
+    world['web_0'].die()
+    assert [log() for log in logs] == [None, None]
 
 
 def test_a_plan_goes_by_what_has_ended_though_nobody_has_collected_it_yet(world, restarts):
