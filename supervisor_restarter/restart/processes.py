@@ -76,12 +76,14 @@ class Processes:
                 raise Failed(Faults.NOT_READY, slot.noted.refusal)
 
     def note_orphans(self, slot: Slot, pid: int, now: float) -> None:
-        """Note that a process of a slot, the one told to stop or the one with the id `pid`, has
-        ended; others of its process group may have stayed. `now` are monotonic seconds.
+        """Note which processes of a slot, of the one told to stop and the one with the id `pid`,
+        have ended while others of their process groups have stayed. `now` are monotonic seconds.
         """
-        for ended in {pid, slot.told} - {0, *slot.orphaned}:
-            if self.readiness is not None and self.readiness.group_lives(ended):
-                slot.orphaned[ended] = now
+        if self.readiness is not None:
+            running = self.supervisord.options.pidhistory  # one that could not be stopped, too
+            for ended in {pid, slot.told} - {0, *slot.orphaned}:
+                if ended not in running and self.readiness.group_lives(ended):
+                    slot.orphaned[ended] = now
 
     def are_to_follow(self, slot: Slot, now: float) -> bool:
         """Whether others of the process group of one that has ended may be about to end too."""

@@ -432,6 +432,10 @@ class Witness:
                 'faults are kept back: %s', outcome)
         if Faults.TIMEOUT in codes:
             limit = self.settings.timeout or TO_RUN if self.settings.rolling else self.timeout()
+            if self.settings.rolling:  # or one had to be gone, which the system clock can delay
+                limit = min([limit] + [process.config.stopwaitsecs + TO_BE_GONE
+                                       for process in self.originals.values()
+                                       if process.state == ProcessStates.STOPPING])
             promise(elapsed > limit - NONE_LOST, 'P4: early, at %s', elapsed)
             promise(self.settings.timeout or self.touched or self.clock_was_set
                     or Faults.NOT_READY in codes, 'P11: TIMEOUT, and each took its time')

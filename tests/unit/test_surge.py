@@ -155,6 +155,18 @@ def test_a_second_process_that_cannot_be_stopped_is_no_second_fault():
     assert restart.passes(0.1).finished and restart.info()['faults'][0]['code'] == 0x451
 
 
+def test_one_that_cannot_be_stopped_has_not_ended_and_left_others_behind():
+    readiness = FakeReadiness()
+    restart = begin('ab', SURGE._replace(max_surge=Limit(2)), readiness)
+    restart['a.new'].behaves(broken='no signal')
+    readiness.orphaned = {restart['a.new'].pid}
+    restart.cancel()
+    restart.passes(0.1).down('a').passes(1.1).down('b.new').passes(1.1)
+    assert (restart.finished, restart.spawned[2:], restart.states['a.new']) == (
+        True, ['a'], 'UNKNOWN')
+    assert restart.info()['warnings'] == []
+
+
 # Ends
 
 @pytest.mark.parametrize('end, code', [(Restart.cancel, 0x451), (None, 0x420)])
