@@ -462,8 +462,10 @@ class Witness:
         else:
             self.alone_since = min(self.alone_since, machine.now)
             self.waits_for_left()
+            # Of a process that somebody stops, and then removes, nobody tells the restart.
+            patience = TO_FOLLOW / 20 + (SEEN_DOWN / 2 if self.touched else 0.0)
             promise(machine.now <= min(self.waits_until, self.alone_since + TO_FOLLOW) + slack
-                    + TO_FOLLOW / 20, 'idle: all are restarted, and it has not finished')
+                    + patience, 'idle: all are restarted, and it has not finished')
         if info['state'] == 'RESTARTING' and info['waiting']:
             if self.settings.rolling:
                 promise(self.unavailable(faults) >= self.limit, 'idle: one more may be down')
