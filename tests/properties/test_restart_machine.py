@@ -311,6 +311,8 @@ class ARestart(Simulated):
         if process is not None and process.state in STOPPED_STATES:
             self.touch(process)
             del process.group.processes[process.config.name]
+            if 'web' in self.witnesses:
+                self.witnesses['web'].misses(process)
 
     @rule(which=WHICH, made=PROCESS)
     def somebody_adds_one(self, which, made):

@@ -13,7 +13,7 @@ from supervisor_restarter.restart.group_restart import GroupRestart
 from supervisor_restarter.restart.pacing import TO_BE_GONE, TO_BE_READY, TO_RUN
 from supervisor_restarter.restart.processes import TO_FOLLOW
 from supervisor_restarter.restart.settings import Settings
-from supervisor_restarter.restart.slot import SEEN_DOWN
+from supervisor_restarter.restart.slot import SEEN_DOWN, THEIRS
 from tests.support.network import CHILD, Watched
 from tests.support.world import NEVER, PROMPT, Machine, Recorded
 
@@ -245,6 +245,11 @@ class Witness:
                 process.last_pid for process in self.successors.values())}):
             self.waits_until = self.machine.now
 
+    def misses(self, process: Recorded) -> None:
+        """Note that somebody has removed a process: a successor that was stopped may come again."""
+        if any(process is successor for successor in self.successors.values()):
+            self.waits_until = self.machine.now + THEIRS
+
     # what the restart does
 
     def sees(self, watched: Watched) -> None:
@@ -462,7 +467,7 @@ class Witness:
         else:
             self.alone_since = min(self.alone_since, machine.now)
             self.waits_for_left()
-            # Of a process that somebody stops, and then removes, nobody tells the restart.
+            # Of a process that somebody removes nobody tells the restart.
             patience = TO_FOLLOW / 20 + (SEEN_DOWN / 2 if self.touched else 0.0)
             promise(machine.now <= min(self.waits_until, self.alone_since + TO_FOLLOW) + slack
                     + patience, 'idle: all are restarted, and it has not finished')
