@@ -437,6 +437,8 @@ def group(name: str, numprocs: int, command: str = MANNERS['at once'], startsecs
     lines = ['[%s:%s]' % (kind, name), 'command = %s' % command, 'numprocs = %d' % numprocs,
              'process_name = %(program_name)s_%(process_num)03d',
              'startsecs = %s' % startsecs, 'stdout_logfile = NONE', 'stderr_logfile = NONE']
+    if command == MANNERS['held back']:  # on a busy machine, too, it is not killed before
+        lines.append('stopwaitsecs = 60')
     lines += ['%s = %s' % pair for pair in settings.items()]
     return '\n'.join(lines) + '\n'
 
