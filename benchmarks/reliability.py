@@ -103,7 +103,7 @@ FAULTS: Dict[str, Fault] = {
         'a process is killed while processes stop', LATE, 0, stopping, kill_process),
     'process-killed-while-starting': Fault(
         'a process is killed while it starts', startsecs=2, moment=last_one_starts,
-        strike=kill_process),
+        strike=kill_process, patience=20),
     'program-vanishes': Fault(
         'the file of their program vanishes', PROGRAM, prepare=lose_program),
     'fork-fails': Fault(
