@@ -52,7 +52,8 @@ def test_200_restarts_back_to_back_leave_no_descriptor_no_memory_and_no_name(opt
             # A stop signal that is lost costs stopwaitsecs, ten seconds.
             assert longest < 5
             assert len(daemon.descriptors()) == descriptors
-            assert daemon.memory() - memory < 1 << 20
+            # Python takes memory by the MiB (an arena), so one more than none is no growth.
+            assert daemon.memory() - memory < 3 << 19
         assert list(daemon.states('web')) == names
 
 
