@@ -189,6 +189,11 @@ def test_none_goes_down_before_all_that_has_changed_is_seen():
 
 # Time, and other ends
 
+def test_one_that_is_cancelled_stays_so_when_its_time_is_up():
+    restart = begin('a', SLOW._replace(timeout=3.0), startsecs=20).down('a').cancel()
+    assert restart.passes(4.0).outcome.code == 0x451
+
+
 @pytest.mark.parametrize('settings, stopwaitsecs, startsecs, seconds', [
     (Settings(), 10, 1, 16),
     (Settings(), 3600, 8, 3613),
