@@ -1,24 +1,7 @@
-"""Lets supervisord collect the children that have ended, all of them, and what they had."""
+"""Lets supervisord collect the children that have ended, all of them."""
 
 import traceback
 from typing import Any
-
-# The logs of what a process writes, by their names in its dispatchers; in Supervisor 4.1 normallog
-# is called mainlog (supervisor/dispatchers.py: POutputDispatcher, PEventListenerDispatcher).
-_LOGS = ('normallog', 'mainlog', 'capturelog', 'childlog')
-
-
-def let_go_of_logs(process: Any) -> None:
-    """Let the log files of a process be closed that has ended, when supervisord closes its pipes.
-
-    The main loop has the dispatchers until its turn ends, and with them two descriptors for each
-    process (supervisor/supervisord.py: runforever, combined_map). What a restart starts in the same
-    turn may need these.
-    """
-    for dispatcher in process.dispatchers.values():
-        for name in _LOGS:
-            if hasattr(dispatcher, name):
-                setattr(dispatcher, name, None)
 
 
 def reap(supervisord: Any, until: float, clock: Any) -> None:

@@ -1,4 +1,4 @@
-"""The log files of a slot while it has two processes.
+"""The log files of a slot while it has two processes, and those of a process that has ended.
 
 A process has handlers of its own for its log files, and a handler rotates its file by itself. Two
 of them for one file lose lines: after a rotation one writes over what the other has appended
@@ -23,6 +23,25 @@ LONGEST_LINE = 1 << 16
 
 # How long whole lines are held back for the end of a line of the other process, in seconds.
 PATIENCE = 1.0
+
+
+# What a dispatcher calls the log of what its process writes. In Supervisor 4.1 it is mainlog; an
+# event listener's output has only a childlog (supervisor/dispatchers.py: POutputDispatcher,
+# PEventListenerDispatcher).
+_LOGS = ('normallog', 'mainlog', 'childlog')
+
+
+def let_go(process: Any) -> None:
+    """Let the log files of a process be closed that has ended, when supervisord closes its pipes.
+
+    The main loop has the dispatchers until its turn ends, and with them two descriptors for each
+    process (supervisor/supervisord.py: runforever, combined_map). What a restart starts in the same
+    turn may need these.
+    """
+    for dispatcher in process.dispatchers.values():
+        for name in (*_LOGS, 'capturelog'):
+            if hasattr(dispatcher, name):
+                setattr(dispatcher, name, None)
 
 
 class SharedLogs:
@@ -88,9 +107,7 @@ def _name_in_syslog(process: Any, logger: Any, name: str) -> None:
 
 def _loggers(process: Any) -> Iterator[Tuple[str, Any]]:
     for dispatcher in process.dispatchers.values():
-        # In Supervisor 4.1 it is called mainlog; an event listener's output has only a childlog
-        # (supervisor/dispatchers.py: POutputDispatcher, PEventListenerDispatcher).
-        for name in ('normallog', 'mainlog', 'childlog'):
+        for name in _LOGS:
             if hasattr(dispatcher, name):
                 if getattr(dispatcher, name) is not None:
                     yield dispatcher.channel, getattr(dispatcher, name)

@@ -10,7 +10,8 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 from supervisor import events
 from supervisor.states import SupervisorStates
 
-from supervisor_restarter.daemon.children import let_go_of_logs, reap
+from supervisor_restarter.daemon import logs
+from supervisor_restarter.daemon.children import reap
 from supervisor_restarter.daemon.configuration import take_over
 from supervisor_restarter.daemon.event_names import EventNames
 from supervisor_restarter.restart.faults import CannotRestart, Faults, RPCError
@@ -251,7 +252,7 @@ class Restarts:
         restart = group and self._running.get(group.config.name)
         if restart:
             if event.process.pid and isinstance(event, ENDED):
-                let_go_of_logs(event.process)
+                logs.let_go(event.process)
             # In Supervisor 4.2.0 the event comes before the process has its new state, so that the
             # event's class tells.
             with self._given_up(restart):
