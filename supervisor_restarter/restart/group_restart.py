@@ -106,8 +106,8 @@ class GroupRestart:
 
     def info(self) -> Dict[str, Any]:
         """Return the struct of `getRestartInfo`."""
-        return self.report.info(self.clock.monotonic(), (
-            self._stories[name].view.awaited() for name in list(self._active)))
+        return self.report.info(self.clock.monotonic(), self._active.values(), (
+            self._stories[name].view.awaited() for name in self._active))
 
     def slots(self) -> List[Dict[str, Any]]:
         """Return the array `slots` of that struct."""

@@ -87,17 +87,19 @@ class Report:
         return '%s %d of %d processes in %.3f seconds' % (
             verb, done, len(self.slots), self.ended - self.began)
 
-    def info(self, now: float, awaiting: Iterable[Dict[str, Any]]) -> Dict[str, Any]:
+    def info(self, now: float, active: Iterable[Slot],
+             awaiting: Iterable[Dict[str, Any]]) -> Dict[str, Any]:
         """Return the struct of `getRestartInfo`.
 
-        `now` are monotonic seconds; `awaiting` tells what each slot waits for, {} for nothing.
+        `now` are monotonic seconds; `awaiting` tells what each `active` slot waits for, {} for
+        nothing.
         """
         state = ('FINISHED' if self.ended is not None else
                  'SETTLING' if self.settles else 'RESTARTING')
         return dict(count(self.slots.values()), group=self.group, state=state,
                     total=len(self.slots),
                     elapsed=(now if self.ended is None else self.ended) - self.began,
-                    surging=sum(slot.second is not None for slot in self.slots.values()),
+                    surging=sum(slot.second is not None for slot in active),
                     awaiting=list(itertools.islice(filter(None, awaiting), LONGEST)),
                     faults=self._faults(),
                     warnings=[warning.struct() for warning in self.warnings])
