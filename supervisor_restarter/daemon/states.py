@@ -32,6 +32,15 @@ def comes_up(process: Any) -> bool:
     return state in (ProcessStates.STARTING, ProcessStates.BACKOFF)
 
 
+def was_stopped(process: Any, seconds: float, clock: Any) -> bool:
+    """Whether a process is STOPPED, and became so less than so many seconds ago.
+
+    Not where the system clock was set back in between.
+    """
+    return (process.get_state() == ProcessStates.STOPPED
+            and 0 <= clock.time() - process.laststop < seconds)
+
+
 def next_change(process: Any, clock: Any) -> float:
     """Return when time alone changes the state of a process that is STARTING or STOPPING, in
     monotonic seconds; infinity for another state.

@@ -6,7 +6,12 @@ from typing import Any, Dict, Iterator, List, Optional
 
 from supervisor.states import ProcessStates
 
-from supervisor_restarter.daemon.states import CHANGING_STATES, UP_STATES, next_change
+from supervisor_restarter.daemon.states import (
+    CHANGING_STATES,
+    UP_STATES,
+    next_change,
+    was_stopped,
+)
 from supervisor_restarter.restart.faults import Failed, Faults
 from supervisor_restarter.restart.handover import HandOver
 from supervisor_restarter.restart.pacing import START_FIRST, STOP_FIRST, Times
@@ -229,9 +234,8 @@ class _View:
         self._seen_down: List[float] = []
         # Whether somebody else may wait for the process to be down, which they were stopping at the
         # call, or had just stopped.
-        self._others_wait = slot.state_at_call == ProcessStates.STOPPING or (
-            slot.state_at_call == ProcessStates.STOPPED
-            and 0 <= times.clock.time() - slot.process.laststop < SEEN_DOWN)
+        self._others_wait = slot.state_at_call == ProcessStates.STOPPING or was_stopped(
+            slot.process, SEEN_DOWN, times.clock)
 
     def look(self) -> None:
         """Let time pass for the processes. Raises Gone where somebody else has removed them."""
@@ -324,9 +328,7 @@ class _View:
         slot, state = self.slot, process.get_state()
         if process is slot.process and state in UP_STATES and not slot.has_new_configuration:
             raise Failed(Faults.START_FAILED, OLD_CONFIGURATION)
-        if state in CHANGING_STATES or (
-                state == ProcessStates.STOPPED
-                and 0 <= self.times.clock.time() - process.laststop < THEIRS):
+        if state in CHANGING_STATES or was_stopped(process, THEIRS, self.times.clock):
             return False
         if state == ProcessStates.RUNNING:
             return True
